@@ -1,0 +1,53 @@
+"""See and cure multimodal overfitting: a learned channel mask for the fused features of any network.
+
+In your own training loop::
+
+    import maskfusion as mf
+
+    model.fusion = mf.ComplementaryMask({"image": 64, "audio": 64}, fusion=model.fusion)
+    tracker = mf.ComplementarityTracker(model)
+    for x, y in loader:
+        loss = criterion(model(x), y) + 1e-4 * model.fusion.penalty()
+        ...
+    tracker.update(); print(tracker.zeta())
+"""
+
+from maskfusion import functional as functional
+from maskfusion._losses import ComplementaryLoss as ComplementaryLoss
+from maskfusion._losses import LossTerms as LossTerms
+from maskfusion._mask import ComplementaryMask as ComplementaryMask
+from maskfusion._optim import parameter_groups as parameter_groups
+from maskfusion._quantizer import Quantized as Quantized
+from maskfusion._quantizer import VectorQuantizer as VectorQuantizer
+from maskfusion._tracker import ComplementarityTracker as ComplementarityTracker
+from maskfusion._wrap import unwrap_fusion as unwrap_fusion
+from maskfusion._wrap import wrap_fusion as wrap_fusion
+from maskfusion.functional import absolute_sum as absolute_sum
+from maskfusion.functional import hard_gate as hard_gate
+from maskfusion.functional import positive_sum as positive_sum
+from maskfusion.functional import random_gate as random_gate
+from maskfusion.functional import signed_sum as signed_sum
+from maskfusion.functional import soft_gate as soft_gate
+from maskfusion.functional import ternary_gate as ternary_gate
+
+__all__ = [
+    "ComplementarityTracker",
+    "ComplementaryLoss",
+    "ComplementaryMask",
+    "LossTerms",
+    "Quantized",
+    "VectorQuantizer",
+    "absolute_sum",
+    "functional",
+    "hard_gate",
+    "parameter_groups",
+    "positive_sum",
+    "random_gate",
+    "signed_sum",
+    "soft_gate",
+    "ternary_gate",
+    "unwrap_fusion",
+    "wrap_fusion",
+]
+
+__version__ = "0.1.0.dev0"

@@ -1,0 +1,95 @@
+"""One place for the wording of errors: the argument, its value, the rule."""
+
+import math
+from collections.abc import Mapping, Sequence
+from numbers import Integral, Real
+
+import torch
+from torch import Tensor
+
+
+def expect_number(
+    name: str, value: object, *, above: float = -math.inf, least: float = -math.inf, below: float = math.inf
+) -> float:
+    """Return ``value`` as a float, or say which bound it breaks."""
+    rules = [
+        f"{word} {bound:g}"
+        for word, bound in (("above", above), ("at least", least), ("below", below))
+        if math.isfinite(bound)
+    ]
+    rule = "a finite number" + (" " + " and ".join(rules) if rules else "")
+    if isinstance(value, bool) or not isinstance(value, Real):
+        raise TypeError(f"`{name}` (={value!r}) must be {rule}.")
+    number = float(value)
+    if not math.isfinite(number) or number <= above or number < least or number >= below:
+        raise ValueError(f"`{name}` (={value!r}) must be {rule}.")
+    return number
+
+
+def expect_int(name: str, value: object, *, least: int | None = None) -> int:
+    """Return ``value`` as an int of at least ``least``."""
+    rule = "an integer" if least is None else f"an integer of at least {least}"
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise TypeError(f"`{name}` (={value!r}) must be {rule}.")
+    if least is not None and value < least:
+        raise ValueError(f"`{name}` (={value!r}) must be {rule}.")
+    return int(value)
+
+
+def expect_choice(name: str, value: object, choices: Sequence[str]) -> str:
+    """Return ``value`` if it is one of ``choices``."""
+    if value not in choices:
+        raise ValueError(f"`{name}` (={value!r}) must be one of {', '.join(map(repr, choices))}.")
+    return str(value)
+
+
+def expect_channels(channels: object) -> dict[str, int]:
+    """Read the ``channels`` argument of a mask: modality name to number of channels, in order.
+
+    An int is two equal modalities, a sequence names modalities by position, a mapping names them itself.
+    """
+    rule = "an even int (two equal modalities), a sequence of ints or a mapping of modality to int"
+    if not isinstance(channels, bool) and isinstance(channels, Integral):
+        total = int(channels)
+        if total < 2 or total % 2:
+            raise ValueError(
+                f"`channels` (={total}) must be even and at least 2 when it is an int: it stands for two equal "
+                f"modalities. Give a sequence or a mapping for anything else."
+            )
+        return {"0": total // 2, "1": total // 2}
+    if isinstance(channels, Mapping):
+        counts = dict(channels)
+    elif isinstance(channels, Sequence) and not isinstance(channels, str):
+        counts = {str(position): count for position, count in enumerate(channels)}
+    else:
+        raise TypeError(f"`channels` (={channels!r}) must be {rule}.")
+    if not counts:
+        raise ValueError(f"`channels` (={channels!r}) must name at least one modality.")
+    for modality in counts:
+        if not isinstance(modality, str):
+            raise TypeError(f"`channels` names a modality {modality!r}; names must be strings.")
+    return {modality: expect_int(f"channels[{modality!r}]", n, least=1) for modality, n in counts.items()}
+
+
+def expect_features(name: str, features: object, expected: int, channel_dim: int) -> Tensor:
+    """Return ``features`` if it is a tensor with ``expected`` channels along ``channel_dim``."""
+    if not isinstance(features, Tensor):
+        raise TypeError(f"`{name}` must be a tensor, got {type(features).__name__}.")
+    rule = f"must have at least 2 dimensions and {expected} channels along dimension {channel_dim}"
+    rank = features.ndim
+    if rank < 2 or not -rank <= channel_dim < rank or features.shape[channel_dim] != expected:
+        raise ValueError(f"`{name}` of shape {tuple(features.shape)} {rule}.")
+    if not features.is_floating_point():
+        raise TypeError(f"`{name}` of dtype {features.dtype} must be floating point.")
+    return features
+
+
+def expect_mask(name: str, mask: object, shape: Sequence[int]) -> Tensor:
+    """Return ``mask`` if it is a boolean tensor of ``shape``."""
+    if not isinstance(mask, Tensor):
+        raise TypeError(f"`{name}` must be a tensor, got {type(mask).__name__}.")
+    if mask.dtype != torch.bool:
+        raise TypeError(f"`{name}` of dtype {mask.dtype} must be boolean: True is real, False is padding.")
+    if mask.shape != torch.Size(shape):
+        raise ValueError(f"`{name}` of shape {tuple(mask.shape)} must have the shape {tuple(shape)}.")
+    return mask

@@ -1,0 +1,274 @@
+"""A vector quantiser whose codebook fits its data from the first batch."""
+
+from collections.abc import Callable
+from typing import NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+from typing_extensions import Self, override
+
+from maskfusion import functional
+from maskfusion._assignment import assign_straight_through
+from maskfusion._checks import expect_choice, expect_features, expect_int, expect_mask, expect_number
+from maskfusion._codebook import all_reduced, evenly_spread, in_backward
+from maskfusion._typing import Bool, Float, Int
+
+USAGE_DECAY = 0.99
+"""Decay of the running counts where the codebook learns by gradients and has no decay of its own."""
+
+USED = 0.01
+"""A code counts as used while its running count is above this share of the mean count."""
+
+
+class Quantized(NamedTuple):
+    """What ``VectorQuantizer`` returns, the same shapes always."""
+
+    quantized: Float[Tensor, "..."]
+    """The codes, in shape and dtype of the input."""
+    indices: Int[Tensor, "..."]
+    """Index of each code, int64, the shape of the input without the channels."""
+    loss: Float[Tensor, ""]
+    """Codebook and commitment loss (Eq. 3), 0-d float32."""
+    perplexity: Float[Tensor, ""]
+    """How many codes the batch uses, as if all were used alike; 0-d float32, no gradient."""
+
+
+class VectorQuantizer(nn.Module):
+    r"""Replace every vector of channels by the nearest code of a learned codebook.
+
+    .. math:: z_i \to \hat z_i = c_q, \qquad q = \arg\min_k \lVert z_i - c_k \rVert
+
+    The gradient of the codes goes to ``z`` unchanged (straight-through). In training the codebook follows the data: with a
+    ``decay`` as a running mean of the vectors that chose each code, without one as a parameter, by its loss.
+
+    - The first batch gives the first codes: vectors spread evenly over it, so that latents of any scale fit.
+    - Codes that nobody uses restart from the batch.
+    - Distances and statistics are float32 whatever autocast, ``.half()`` or ``.bfloat16()`` says.
+    - Vectors with NaN or inf are left out of loss, statistics and codebook; their output is NaN.
+    - Under ``torch.distributed`` all processes keep one codebook, that of the whole batch; evaluation does not communicate.
+
+    Args:
+        dim: Channels, the length of a code.
+        codebook_size: Number of codes.
+        decay: Share of the old mean that stays at each step, in [0, 1). ``None`` makes the codebook a parameter.
+        commitment_weight: Weight of the commitment loss, beta.
+        channel_dim: Dimension of the channels: 1 for ``(batch, channels, *spatial)``, -1 for ``(batch, tokens, channels)``.
+        restart_threshold: A code restarts when its running count falls below this share of the mean count; 0 for never.
+        epsilon: Laplace smoothing of the counts, used in the division only.
+        on_nonfinite: "propagate", or "raise" to stop at NaN or inf before anything changes (it waits for the device).
+        process_group: The processes that share the codebook; all of them by default.
+        device: Where to put the codebook.
+
+    Shape:
+        - Input: ``(batch, dim, *spatial)``, or any rank of at least 2 with ``dim`` channels along ``channel_dim``
+        - Output: ``Quantized``
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If an argument is out of its range.
+
+    Examples:
+        >>> quantizer = VectorQuantizer(dim=4, codebook_size=8)
+        >>> quantized, indices, loss, perplexity = quantizer(torch.randn(16, 4, 5, 5))
+        >>> quantized.shape, indices.shape
+        (torch.Size([16, 4, 5, 5]), torch.Size([16, 5, 5]))
+
+    Reference: Sec. 3.1 and Eq. 3; van den Oord et al., "Neural Discrete Representation Learning", 2017, Appendix A.1.
+    """
+
+    codebook: Tensor
+    cluster_size: Tensor
+    initialized: Tensor
+    previous_codebook: Tensor
+
+    def __init__(
+        self,
+        dim: int = 64,
+        codebook_size: int = 512,
+        *,
+        decay: float | None = 0.99,
+        commitment_weight: float = 0.25,
+        channel_dim: int = 1,
+        restart_threshold: float = 0.05,
+        epsilon: float = 1e-5,
+        on_nonfinite: str = "propagate",
+        process_group: dist.ProcessGroup | None = None,
+        device: torch.device | str | None = None,
+    ) -> None:
+        super().__init__()
+        self.dim = expect_int("dim", dim, least=1)
+        self.codebook_size = expect_int("codebook_size", codebook_size, least=1)
+        self.decay = None if decay is None else expect_number("decay", decay, least=0.0, below=1.0)
+        self.commitment_weight = expect_number("commitment_weight", commitment_weight, least=0.0)
+        self.channel_dim = expect_int("channel_dim", channel_dim)
+        self.restart_threshold = expect_number("restart_threshold", restart_threshold, least=0.0, below=1.0)
+        self.epsilon = expect_number("epsilon", epsilon, least=0.0)
+        self.on_nonfinite = expect_choice("on_nonfinite", on_nonfinite, ("propagate", "raise"))
+        self.process_group = process_group
+        self.frozen = False
+        codebook = torch.empty(self.codebook_size, self.dim, dtype=torch.float32, device=device)
+        if self.decay is None:
+            self.codebook = nn.Parameter(codebook)
+        else:
+            self.register_buffer("codebook", codebook)
+        self.register_buffer("cluster_size", torch.empty_like(codebook[:, 0]))
+        self.register_buffer("initialized", torch.empty((), dtype=torch.bool, device=device))
+        # What the last forward in training quantised with: activation checkpointing must find it again.
+        self.register_buffer("previous_codebook", torch.empty_like(codebook), persistent=False)
+        self.reset_parameters()
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Forget all codes; the next batch in training gives new ones."""
+        self.codebook.normal_()
+        self.previous_codebook.copy_(self.codebook)
+        self.cluster_size.zero_()
+        self.initialized.fill_(False)
+
+    @override
+    def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
+        """Quantise ``z``; in training, let the codebook follow.
+
+        Args:
+            z: Latents with ``dim`` channels along ``channel_dim``.
+            mask: True where a vector is real, False where it is padding; the shape of ``z`` without the channels. Padding is
+                quantised but left out of loss, statistics and perplexity.
+
+        Raises:
+            TypeError: If ``z`` is no floating-point tensor or ``mask`` no boolean one.
+            ValueError: If a shape does not fit, or at NaN and inf with ``on_nonfinite="raise"``.
+        """
+        expect_features("z", z, self.dim, self.channel_dim)
+        shape = z.movedim(self.channel_dim, -1).shape
+        if mask is not None:
+            expect_mask("mask", mask, shape[:-1])
+        with torch.autocast(z.device.type, enabled=False):
+            vectors = self._rows(z)
+            finite = vectors.detach().sum(-1, dtype=torch.float32).isfinite()
+            counted = finite if mask is None else finite & mask.reshape(finite.shape)
+            if self.on_nonfinite == "raise":
+                _refuse_nonfinite(finite if mask is None else finite | ~mask.reshape(finite.shape))
+            quantized, indices, loss, counts = self._quantize(vectors, finite, counted)
+            usage = functional.perplexity(counts)
+        return Quantized(
+            quantized.reshape(shape).movedim(-1, self.channel_dim), indices.view(shape[:-1]), loss, usage
+        )
+
+    def _rows(self, z: Tensor) -> Tensor:
+        """View ``z`` as ``(groups, size, dim)``, without a copy for the usual layouts."""
+        vectors = z.movedim(self.channel_dim, -1)
+        return vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
+
+    def _quantize(
+        self, vectors: Tensor, finite: Tensor, counted: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Codes, indices, loss and counts; in training the codebook moves, after it has been used."""
+        follows = self.training and not self.frozen
+        recomputes = follows and in_backward()
+        values = (self.previous_codebook if recomputes else self.codebook).detach()
+        learns = self.decay is None and not self.frozen
+        arguments = finite, counted, self.commitment_weight, learns
+        if not follows or recomputes:
+            quantized, loss, indices, counts, _ = assign_straight_through(
+                vectors, self.codebook, values, *arguments
+            )
+            return quantized, indices, loss, counts
+        fresh, available = evenly_spread(vectors.detach(), counted, self.codebook_size, self.process_group)
+        self._start(fresh, available)
+        quantized, loss, indices, counts, residuals = assign_straight_through(
+            vectors, self.codebook, values, *arguments
+        )
+        counts, residuals = all_reduced(self.process_group, counts, residuals)
+        self._follow(counts, residuals, fresh)
+        return quantized, indices, loss, counts
+
+    @torch.no_grad()
+    def _start(self, fresh: Tensor, available: Tensor) -> None:
+        """Take the first codes from the first batch that has any vector."""
+        self.codebook.copy_(torch.where(available & ~self.initialized, fresh, self.codebook))
+        self.initialized.logical_or_(available)
+        self.previous_codebook.copy_(self.codebook)
+
+    @torch.no_grad()
+    def _follow(self, counts: Tensor, residuals: Tensor, fresh: Tensor) -> None:
+        """Move the running counts and means by one batch, then restart what nobody uses."""
+        seen = counts.sum() > 0
+        step = torch.where(seen, 1 - (USAGE_DECAY if self.decay is None else self.decay), 0.0)
+        size = self.cluster_size.lerp(counts, step)
+        mean = size.mean()
+        restarts = (size < self.restart_threshold * mean) & seen
+        codebook: Tensor = self.codebook
+        if self.decay is not None:
+            total = size.sum()
+            smoothed = (size + self.epsilon) / (total + self.codebook_size * self.epsilon) * total
+            codebook = codebook + step * residuals / torch.where(seen, smoothed, 1)[:, None]
+        self.codebook.copy_(torch.where(restarts[:, None], fresh, codebook))
+        self.cluster_size.copy_(torch.where(restarts, mean, size))
+
+    def encode(self, z: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
+        """Index of the nearest code of every vector; changes nothing.
+
+        Args:
+            z: As for ``forward``.
+
+        Returns:
+            int64, the shape of ``z`` without the channels.
+        """
+        expect_features("z", z, self.dim, self.channel_dim)
+        vectors = z.detach().movedim(self.channel_dim, -1)
+        return functional.nearest_code(vectors.reshape(-1, self.dim), self.codebook).view(vectors.shape[:-1])
+
+    def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
+        """Codes of ``indices``, with the channels put back at ``channel_dim``.
+
+        Raises:
+            TypeError: If ``indices`` are no integers.
+            ValueError: If an index is out of range; on a CPU only, where it costs no waiting.
+        """
+        if indices.is_floating_point() or indices.dtype == torch.bool:
+            raise TypeError(f"`indices` of dtype {indices.dtype} must be integers.")
+        if indices.device.type == "cpu" and indices.numel() and not torch.compiler.is_compiling():
+            low, high = (int(bound) for bound in indices.aminmax())
+            if low < 0 or high >= self.codebook_size:
+                raise ValueError(f"`indices` from {low} to {high} must lie in [0, {self.codebook_size}).")
+        return nn.functional.embedding(indices, self.codebook).movedim(-1, self.channel_dim)
+
+    def usage(self) -> float:
+        """Share of the codes in use, in [0, 1]: those whose running count is above a hundredth of the mean count."""
+        return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
+
+    def freeze(self, frozen: bool = True) -> Self:
+        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again."""
+        self.frozen = frozen
+        if self.decay is None:
+            self.codebook.requires_grad_(not frozen)
+        return self
+
+    @override
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move to another device as asked, but stay in float32: a codebook in half precision cannot follow its data."""
+
+        def keep_precision(tensor: Tensor) -> Tensor:
+            moved = fn(tensor)
+            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
+
+        apply = cast("Callable[..., Self]", super()._apply)
+        return apply(keep_precision, recurse)
+
+    @override
+    def extra_repr(self) -> str:
+        """Settings and live state, for ``print``."""
+        state = "" if self.codebook.is_meta else f", used={self.usage():.0%}"
+        return (
+            f"dim={self.dim}, codebook_size={self.codebook_size}, decay={self.decay}, "
+            f"commitment_weight={self.commitment_weight}, channel_dim={self.channel_dim}, frozen={self.frozen}{state}"
+        )
+
+
+def _refuse_nonfinite(fine: Tensor) -> None:
+    bad = int((~fine).sum())
+    if bad:
+        raise ValueError(
+            f"`z` has {bad} of {fine.numel()} vectors with NaN or inf, and `on_nonfinite` is 'raise'. Nothing was changed."
+        )

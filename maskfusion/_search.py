@@ -1,0 +1,91 @@
+"""The search for the nearest code: in float32, centred, in blocks, never a (vectors x codes) matrix."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from maskfusion._typing import Float, Int
+
+CPU_BLOCK = 1 << 19
+"""Distances held at once on a CPU: 2 MiB in float32, about what the cache of one core holds."""
+
+ACCELERATOR_BLOCK = 1 << 26
+"""Distances held at once on an accelerator: 256 MiB in float32, enough to keep it busy."""
+
+
+def nearest_code(
+    vectors: Float[Tensor, "vectors dim"], codebook: Float[Tensor, "codes dim"]
+) -> Int[Tensor, " vectors"]:
+    r"""Find the nearest code of every vector in Euclidean distance.
+
+    .. math:: q_i = \arg\min_k \lVert z_i - c_k \rVert
+
+    Distances are taken in float32 whatever autocast says, and from the mean of the codebook, so that an offset that data and
+    codes share picks no wrong code. They are computed in blocks that stay in the cache; the result does not depend on the block.
+
+    Args:
+        vectors: Shape ``(vectors, dim)``.
+        codebook: Shape ``(codes, dim)``.
+
+    Returns:
+        Indices into the codebook, int64, shape ``(vectors,)``. A vector that is not finite gets some valid index.
+
+    Raises:
+        ValueError: If the shapes do not fit.
+
+    Examples:
+        >>> nearest_code(torch.tensor([[0.1, 0.0], [0.9, 1.0]]), torch.tensor([[0.0, 0.0], [1.0, 1.0]]))
+        tensor([0, 1])
+
+    Reference: Sec. 3.1 (where the paper prints arg max).
+    """
+    if vectors.ndim != 2 or codebook.ndim != 2 or vectors.shape[1] != codebook.shape[1] or not len(codebook):
+        raise ValueError(
+            f"`vectors` of shape {tuple(vectors.shape)} and `codebook` of shape {tuple(codebook.shape)} must be "
+            f"(vectors, dim) and (codes, dim) with one dim and at least one code."
+        )
+    indices: Tensor = _nearest_code(vectors, codebook)
+    return indices
+
+
+class Distances:
+    """Squared distances to every code, without the part that is the same for all codes.
+
+    ``|z - c|^2 = |z|^2 - 2 z.c + |c|^2`` with ``z`` and ``c`` taken from the mean of the codebook; ``|z|^2`` is left out.
+    """
+
+    def __init__(self, codebook: Tensor) -> None:
+        """Prepare a codebook of shape ``(codes, dim)``."""
+        self.centre = codebook.mean(0)
+        self.codes = codebook - self.centre
+        self.norms = self.codes.square().sum(1)
+
+    def nearest(self, centred: Tensor) -> Tensor:
+        """Index of the nearest code, int64 ``(vectors,)``, of vectors ``(vectors, dim)`` from which ``centre`` was taken."""
+        return torch.addmm(self.norms, centred, self.codes.t(), alpha=-2).min(1).indices
+
+
+def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator[tuple[slice, slice]]:
+    """Cut ``(groups, size)`` vectors into pieces whose distances to all codes fit into a block."""
+    vectors = max(1, (CPU_BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK) // codes)
+    group_step, step = max(1, vectors // max(1, size)), min(vectors, max(1, size))
+    for group in range(0, groups, group_step):
+        for start in range(0, size, step):
+            yield slice(group, group + group_step), slice(start, start + step)
+
+
+@torch.library.custom_op("maskfusion::nearest_code", mutates_args=())
+def _nearest_code(vectors: Tensor, codebook: Tensor) -> Tensor:
+    indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
+    with torch.autocast(vectors.device.type, enabled=False):
+        distances = Distances(codebook.float())
+        for _, rows in blocks(1, len(vectors), len(codebook), vectors.device):
+            indices[rows] = distances.nearest(vectors[rows].float() - distances.centre)
+    return indices
+
+
+@_nearest_code.register_fake
+def _(vectors: Tensor, codebook: Tensor) -> Tensor:
+    del codebook
+    return vectors.new_empty(vectors.shape[0], dtype=torch.int64)

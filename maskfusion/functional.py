@@ -1,0 +1,325 @@
+"""The equations of the paper, each a pure function that names its number.
+
+Modules hold state and call these. Equation numbers are those of CM-VQVAE (Tejero-de-Pablos, WACV 2024).
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import partial
+
+import torch
+from torch import Tensor
+
+from maskfusion._checks import expect_features, expect_number
+from maskfusion._gating import multiply_channels
+from maskfusion._search import nearest_code
+from maskfusion._typing import Bool, Float, Gate, Penalty
+
+__all__ = [
+    "absolute_sum",
+    "apply_gate",
+    "complementarity",
+    "hard_gate",
+    "kept_ratio",
+    "mask_penalty",
+    "nearest_code",
+    "perplexity",
+    "positive_sum",
+    "random_gate",
+    "signed_sum",
+    "soft_gate",
+    "straight_through",
+    "ternary_gate",
+]
+
+
+def hard_gate(
+    weight: Float[Tensor, " channels"], threshold: float, training: bool = False
+) -> Float[Tensor, " channels"]:
+    r"""Binarise the mask: the gate of the paper.
+
+    .. math:: \omega_d = 1 \text{ if } \Omega_d > t, \text{ else } 0, \qquad
+        \frac{\partial \omega_d}{\partial \Omega_d} := 1
+
+    The gradient is the identity for closed channels too (straight-through), so that a channel can open again.
+    A weight that is NaN is closed and gets no gradient.
+
+    Args:
+        weight: Omega, shape ``(channels,)``.
+        threshold: t.
+        training: Not used; every gate takes it.
+
+    Returns:
+        Zeros and ones, exactly, in the shape and dtype of ``weight``.
+
+    Examples:
+        >>> hard_gate(torch.tensor([0.10, 0.05, -1.0]), threshold=0.05)
+        tensor([1., 0., 0.])
+
+    Reference: Eq. 6.
+    """
+    del training
+    return (weight > threshold).to(weight.dtype) + _zero_with_unit_gradient(weight)
+
+
+def soft_gate(
+    weight: Float[Tensor, " channels"], threshold: float, training: bool = False
+) -> Float[Tensor, " channels"]:
+    """Use Omega itself as the gate: the "Gated" baseline, attention without binarisation.
+
+    Args:
+        weight: Omega, shape ``(channels,)``.
+        threshold: Not used; every gate takes it.
+        training: Not used; every gate takes it.
+
+    Returns:
+        ``weight``, with zero in place of NaN.
+
+    Examples:
+        >>> soft_gate(torch.tensor([0.10, -1.0]), threshold=0.05)
+        tensor([ 0.1000, -1.0000])
+
+    Reference: Sec. 4.1, Table 2, row "Gated".
+    """
+    del threshold, training
+    return weight.nan_to_num(nan=0.0)
+
+
+def ternary_gate(
+    weight: Float[Tensor, " channels"], threshold: float, training: bool = False
+) -> Float[Tensor, " channels"]:
+    """Gate with -1, 0 or 1: the sign of Omega where its size is above the threshold, with identity gradient.
+
+    A channel below ``-threshold`` passes with its sign turned, although Eq. 6, and so ``mask.kept``, counts it as closed.
+
+    Args:
+        weight: Omega, shape ``(channels,)``.
+        threshold: t.
+        training: Not used; every gate takes it.
+
+    Returns:
+        Values in {-1, 0, 1} in the shape and dtype of ``weight``.
+
+    Examples:
+        >>> ternary_gate(torch.tensor([0.10, 0.01, -1.0]), threshold=0.05)
+        tensor([ 1.,  0., -1.])
+
+    Reference: the published code of the paper.
+    """
+    del training
+    positive, negative = weight > threshold, weight < -threshold
+    return positive.to(weight.dtype) - negative.to(weight.dtype) + _zero_with_unit_gradient(weight)
+
+
+def random_gate(p: float, *, rescale: bool = True, always: bool = False) -> Gate:
+    """Make a gate that drops channels at random in each forward pass: the "Drop." baseline.
+
+    Omega takes no part; its gradient is zero.
+
+    Args:
+        p: Probability that a channel is dropped, in [0, 1).
+        rescale: Divide what is kept by ``1 - p``, so that the expected value does not change. The published code does not.
+        always: Drop in evaluation too, as the published code does.
+
+    Returns:
+        A gate for ``ComplementaryMask(gate=...)``.
+
+    Raises:
+        TypeError: If ``p`` is no number.
+        ValueError: If ``p`` is outside [0, 1).
+
+    Examples:
+        >>> drop = random_gate(0.5)
+        >>> drop(torch.zeros(3), 0.05, False)
+        tensor([1., 1., 1.])
+
+    Reference: Sec. 4.1, Table 2, row "Drop.".
+    """
+    expect_number("p", p, least=0.0, below=1.0)
+    return partial(_dropped, p=p, scale=1 / (1 - p) if rescale else 1.0, always=always)
+
+
+def _dropped(
+    weight: Tensor, threshold: float, training: bool = False, *, p: float, scale: float, always: bool
+) -> Tensor:
+    del threshold
+    no_gradient = _zero_with_unit_gradient(weight) * 0
+    if not (training or always):
+        return torch.ones_like(weight) + no_gradient
+    return torch.empty_like(weight).bernoulli_(1 - p) * scale + no_gradient
+
+
+def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
+    """Zeros whose gradient with respect to ``weight`` is one, also where ``weight`` is infinite or NaN."""
+    return (weight - weight.detach()).nan_to_num(nan=0.0)
+
+
+def apply_gate(
+    features: Float[Tensor, "..."], gate: Float[Tensor, " channels"], channel_dim: int = 1
+) -> Float[Tensor, "..."]:
+    r"""Multiply every channel of the features by its gate.
+
+    .. math:: f_i = \hat z_i \odot \omega
+
+    The backward pass sums gradient times features in blocks, so that their full-size product is never held.
+
+    Args:
+        features: Any rank of at least 2, with as many channels along ``channel_dim`` as ``gate`` has values.
+        gate: One value a channel, shape ``(channels,)``. The product is taken in the dtype of ``features``.
+        channel_dim: The dimension of the channels.
+
+    Returns:
+        The gated features: shape, dtype, device and memory format of ``features``.
+
+    Raises:
+        TypeError: If ``features`` is no floating-point tensor.
+        ValueError: If the number of channels is not that of ``gate``.
+
+    Examples:
+        >>> apply_gate(torch.ones(1, 3), torch.tensor([1.0, 0.0, 0.5]))
+        tensor([[1.0000, 0.0000, 0.5000]])
+
+    Reference: Sec. 3.2.
+    """
+    expect_features("features", features, gate.numel(), channel_dim)
+    return multiply_channels(features, gate, channel_dim % features.ndim)
+
+
+def straight_through(
+    z: Float[Tensor, "*shape"], quantized: Float[Tensor, "*shape"]
+) -> Float[Tensor, "*shape"]:
+    """Return ``quantized`` exactly; pass its gradient to ``z`` unchanged.
+
+    Args:
+        z: What was quantised, any shape.
+        quantized: Its codes, the same shape.
+
+    Returns:
+        The values of ``quantized``. Where ``z`` is not finite the result is NaN, so that training code sees it.
+
+    Examples:
+        >>> z = torch.tensor([0.3, 0.6], requires_grad=True)
+        >>> straight_through(z, torch.tensor([0.0, 1.0])).sum().backward()
+        >>> z.grad
+        tensor([1., 1.])
+
+    Reference: van den Oord et al., "Neural Discrete Representation Learning", 2017, Sec. 3.2.
+    """
+    return quantized.detach() + (z - z.detach())
+
+
+def signed_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
+    """Sum Omega as the paper prints it, without absolute values; it has no lower bound.
+
+    Examples:
+        >>> signed_sum(torch.tensor([0.5, -0.25]))
+        tensor(0.2500)
+
+    Reference: Eq. 5.
+    """
+    return weight.sum()
+
+
+def absolute_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
+    """Sum the absolute values of Omega, the l1 norm that the text under Eq. 5 names; it pulls closed channels back to zero.
+
+    Examples:
+        >>> absolute_sum(torch.tensor([0.5, -0.25]))
+        tensor(0.7500)
+
+    Reference: Eq. 5.
+    """
+    return weight.abs().sum()
+
+
+def positive_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
+    """Sum the positive part of Omega: it stops pushing at zero, so that a closed channel can come back.
+
+    Examples:
+        >>> positive_sum(torch.tensor([0.5, -0.25]))
+        tensor(0.5000)
+
+    Reference: Eq. 5, bounded below.
+    """
+    return weight.relu().sum()
+
+
+def mask_penalty(weights: Tensor | Iterable[Tensor], penalty: Penalty = signed_sum) -> Float[Tensor, ""]:
+    r"""Add up the penalty on keeping channels over one Omega or several.
+
+    .. math:: \mathcal{L}_{\mathrm{compl}} / \lambda = \sum_d \Omega_d
+
+    Args:
+        weights: One Omega of shape ``(channels,)`` or several.
+        penalty: How one Omega becomes a number: ``signed_sum``, ``absolute_sum``, ``positive_sum`` or your own.
+
+    Returns:
+        A 0-d tensor.
+
+    Examples:
+        >>> mask_penalty([torch.tensor([0.5, 0.5]), torch.tensor([1.0])])
+        tensor(2.)
+
+    Reference: Eq. 5.
+    """
+    if isinstance(weights, Tensor):
+        return penalty(weights)
+    return torch.stack([penalty(weight) for weight in weights]).sum()
+
+
+def kept_ratio(kept: Bool[Tensor, " channels"]) -> Float[Tensor, ""]:
+    r"""Share of one modality's own channels that is kept, in percent.
+
+    .. math:: \mathrm{compl}^m = 100 \cdot \frac{1}{D} \sum_{d=1}^{D} \omega_d^m
+
+    Examples:
+        >>> kept_ratio(torch.tensor([True, False, False, False]))
+        tensor(25.)
+
+    Reference: Eq. 6 as printed. Table 2 and Eq. 8 divide by the channels of all modalities instead.
+    """
+    return 100 * kept.float().mean()
+
+
+def complementarity(shares: Sequence[float] | Float[Tensor, " modalities"]) -> Float[Tensor, ""]:
+    r"""Complementarity of modalities: the smallest share over the largest.
+
+    .. math:: \zeta^{1,2} = \frac{\min(\mathrm{compl}^1, \mathrm{compl}^2)}{\max(\mathrm{compl}^1, \mathrm{compl}^2)}
+
+    Args:
+        shares: ``compl`` of every modality, in any unit.
+
+    Returns:
+        A 0-d float64 tensor in [0, 1]; NaN where it is undefined: fewer than two modalities, or nothing kept.
+
+    Examples:
+        >>> complementarity([5.0, 20.0])
+        tensor(0.2500, dtype=torch.float64)
+
+    Reference: Eq. 7.
+    """
+    values = torch.as_tensor(shares, dtype=torch.float64)
+    if values.numel() < 2:
+        return values.new_tensor(float("nan"))
+    return values.min() / values.max()
+
+
+def perplexity(counts: Float[Tensor, " codes"]) -> Float[Tensor, ""]:
+    r"""How many codes are used, as if all were used alike.
+
+    .. math:: \exp\Bigl(-\sum_k p_k \log p_k\Bigr), \qquad p_k = \frac{n_k}{\sum_j n_j}
+
+    Args:
+        counts: How often each code was chosen, shape ``(codes,)``.
+
+    Returns:
+        A 0-d tensor between 1 and the number of codes; 1 if nothing was counted.
+
+    Examples:
+        >>> perplexity(torch.tensor([4.0, 4.0, 0.0]))
+        tensor(2.)
+
+    Reference: van den Oord et al., 2017; in use since the first public VQ-VAE codes.
+    """
+    share = counts / counts.sum().clamp(min=1)
+    entropy: Tensor = torch.special.entr(share).sum()
+    return entropy.exp()
