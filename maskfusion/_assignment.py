@@ -1,19 +1,16 @@
-"""Quantising a batch in one pass over blocks: codes, indices, counts, residuals and squared error together.
+"""Quantising a batch in one pass over blocks: codes, indices, counts, residuals and errors together.
 
-``assign`` is one operator, so that ``torch.compile`` sees no loop; ``assign_plain`` is the same in a few plain lines. It is what
-``torch.export`` records (an exported program then runs without maskfusion) and what the tests compare with.
+``assign`` is one operator with its gradient, so that ``torch.compile`` sees no loop; ``assign_plain`` is the same in a few plain
+lines. It is what ``torch.export`` records (an exported program then runs without maskfusion) and what the tests compare with.
 """
 
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from maskfusion._search import Distances, blocks
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from maskfusion._straight_through import straight_through
 
 GRADIENT_BLOCK = 1 << 18
 """Elements of the gradient that are computed at once: 1 MiB in float32, which stays in the cache."""
@@ -23,15 +20,17 @@ class Assignment(NamedTuple):
     """What one pass over ``(groups, size, dim)`` vectors gives."""
 
     quantized: Tensor
-    """Codes, in shape, strides and dtype of the input; NaN where a vector is not finite."""
+    """Codes, in shape, strides and dtype of the vectors, which get its gradient unchanged; NaN where a vector is not finite."""
     indices: Tensor
     """int64 ``(groups, size)``."""
     counts: Tensor
-    """How many counted vectors chose each code, float32 ``(codes,)``."""
+    """How many counted vectors chose each code, float32 ``(codes,)``, no gradient."""
     residuals: Tensor
-    """Sum of ``vector - code`` over the counted vectors of each code, float32 ``(codes, dim)``."""
-    error: Tensor
-    """Sum of squared differences over the counted vectors, 0-d float32."""
+    """Sum of ``vector - code`` over the counted vectors of each code, float32 ``(codes, dim)``, no gradient."""
+    commitment: Tensor
+    """Sum of squared differences over the counted vectors, 0-d float32; its gradient goes to the vectors only."""
+    fit: Tensor
+    """The same number; its gradient goes to the codebook only."""
 
 
 def assign(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -> Assignment:
@@ -39,22 +38,30 @@ def assign(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -
 
     A vector that is not finite must not be counted.
     """
-    if _is_exporting():
-        return assign_plain(vectors, codebook, finite, counted)
-    return Assignment(*torch.ops.maskfusion.assign(vectors, codebook, finite, counted))
+    found = (assign_plain if _is_exporting() else _assign)(vectors, codebook, finite, counted)
+    quantized, indices, counts, residuals, commitment, fit = found
+    return Assignment(quantized, indices, counts.detach(), residuals.detach(), commitment, fit)
 
 
 def assign_plain(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -> Assignment:
     """Do what ``assign`` does all at once, holding a (vectors x codes) matrix."""
-    wide = vectors.float()
-    distances = Distances(codebook)
-    indices = distances.nearest((wide - distances.centre).flatten(0, 1)).view(finite.shape)
-    codes = codebook[indices].masked_fill(~finite[..., None], torch.nan)
-    difference = torch.where(counted[..., None], wide - codes, 0)
-    flat = indices.flatten()
-    counts = codebook.new_zeros(len(codebook)).index_add(0, flat, counted.flatten().to(codebook.dtype))
-    residuals = torch.zeros_like(codebook).index_add(0, flat, difference.flatten(0, 1))
-    return Assignment(codes.to(vectors.dtype), indices, counts, residuals, difference.square().sum())
+    wide, fixed = vectors.float(), codebook.detach()
+    distances = Distances(fixed)
+    flat = distances.nearest((wide.detach() - distances.centre).flatten(0, 1))
+    codes = codebook[flat].view(wide.shape)
+    quantized = codes.detach().masked_fill(~finite[..., None], torch.nan).to(vectors.dtype)
+    pull = torch.where(counted[..., None], wide - codes.detach(), 0)
+    fit = torch.where(counted[..., None], wide.detach() - codes, 0)
+    counts = fixed.new_zeros(len(fixed)).index_add(0, flat, counted.flatten().to(fixed.dtype))
+    residuals = torch.zeros_like(fixed).index_add(0, flat, pull.detach().flatten(0, 1))
+    return Assignment(
+        straight_through(vectors, quantized),
+        flat.view(finite.shape),
+        counts,
+        residuals,
+        pull.square().sum(),
+        fit.square().sum(),
+    )
 
 
 _is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # new in torch 2.7
@@ -63,7 +70,7 @@ _is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # new in
 @torch.library.custom_op("maskfusion::assign", mutates_args=())
 def _assign(
     vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     groups, size, dim = vectors.shape
     codes = len(codebook)
     quantized, indices = torch.empty_like(vectors), torch.empty_like(finite, dtype=torch.int64)
@@ -85,13 +92,13 @@ def _assign(
         counts.index_add_(0, bins, torch.ones_like(bins, dtype=counts.dtype))
         sums.index_add_(0, bins, centred)
     residuals = sums[:codes] - counts[:codes, None] * distances.codes
-    return quantized, indices, counts[:codes].clone(), residuals, error
+    return quantized, indices, counts[:codes].clone(), residuals, error, error.clone()
 
 
 @_assign.register_fake
 def _(
     vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     del counted
     return (
         torch.empty_like(vectors),
@@ -99,72 +106,49 @@ def _(
         codebook.new_empty(codebook.shape[0]),
         torch.empty_like(codebook),
         codebook.new_empty(()),
+        codebook.new_empty(()),
     )
 
 
-class StraightThrough(torch.autograd.Function):
-    """``assign`` with gradients: that of the codes goes to the vectors, that of the loss to vectors and codebook.
-
-    The loss is ``beta * mse(z, sg[e])``, and ``mse(sg[z], e)`` on top if the codebook learns by gradients, over counted vectors.
-    """
-
-    @staticmethod
-    def forward(
-        ctx: Any,
-        vectors: Tensor,
-        codebook: Tensor,
-        values: Tensor,
-        finite: Tensor,
-        counted: Tensor,
-        beta: float,
-        learns: bool,
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-        """Return codes, loss, indices, counts and residuals.
-
-        ``codebook`` is what gets the gradient, ``values`` are the codes to quantise with.
-        """
-        del codebook
-        found = assign(vectors, values, finite, counted)
-        elements = (found.counts.sum() * values.shape[1]).clamp(min=1)
-        loss = found.error / elements * (beta + learns)
-        ctx.save_for_backward(vectors, found.quantized, counted, found.residuals, elements)
-        ctx.beta, ctx.learns = beta, learns
-        ctx.mark_non_differentiable(found.indices, found.counts, found.residuals)
-        return found.quantized, loss, found.indices, found.counts, found.residuals
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, for_codes: Tensor, for_loss: Tensor, *_: Tensor) -> tuple[Tensor | None, ...]:
-        """Add the pull of the commitment loss to the gradient of the codes."""
-        vectors, quantized, counted, residuals, elements = ctx.saved_tensors
-        scale = 2 / elements * for_loss
-        for_vectors = for_codebook = None
-        if ctx.needs_input_grad[0]:
-            for_vectors = _pulled(for_codes, vectors, quantized, counted, ctx.beta * scale)
-        if ctx.needs_input_grad[1] and ctx.learns:
-            for_codebook = -scale * residuals
-        return for_vectors, for_codebook, None, None, None, None, None
+def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+    vectors, _, _, counted = inputs
+    quantized, _, _, residuals, _, _ = output
+    ctx.save_for_backward(vectors, quantized, counted, residuals)
 
 
-def _pulled(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
+def _backward(
+    ctx: Any, for_codes: Tensor, *others: Tensor
+) -> tuple[Tensor | None, Tensor | None, None, None]:
+    vectors, quantized, counted, residuals = ctx.saved_tensors
+    _, _, _, for_commitment, for_fit = others
+    for_vectors = for_codebook = None
+    if ctx.needs_input_grad[0]:
+        for_vectors = _pull(for_codes, vectors, quantized, counted, 2 * for_commitment)
+    if ctx.needs_input_grad[1]:
+        for_codebook = -2 * for_fit * residuals
+    return for_vectors, for_codebook, None, None
+
+
+torch.library.register_autograd("maskfusion::assign", _backward, setup_context=_save)
+
+
+@torch.library.custom_op("maskfusion::pull", mutates_args=())
+def _pull(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
     """``gradient + scale * (vectors - quantized)`` where counted, else ``gradient``, in blocks."""
-
-    def pull(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor) -> Tensor:
-        difference = torch.where(counted[..., None], vectors.float() - quantized.float(), 0)
-        return torch.addcmul(gradient.float(), difference, scale).to(gradient.dtype)
-
-    if torch.compiler.is_compiling():
-        return pull(gradient, vectors, quantized, counted)
     pulled = torch.empty_like(vectors)
     groups, size, dim = vectors.shape
-    step = max(1, GRADIENT_BLOCK // max(1, size * dim))
-    for start in range(0, groups, step):
-        block = slice(start, start + step)
-        pulled[block] = pull(gradient[block], vectors[block], quantized[block], counted[block])
+    group_step, step = max(1, GRADIENT_BLOCK // max(1, size * dim)), max(1, GRADIENT_BLOCK // dim)
+    for group in range(0, groups, group_step):
+        for start in range(0, size, step):
+            block = slice(group, group + group_step), slice(start, start + step)
+            difference = torch.where(
+                counted[block][..., None], vectors[block].float() - quantized[block].float(), 0
+            )
+            pulled[block] = torch.addcmul(gradient[block].float(), difference, scale)
     return pulled
 
 
-assign_straight_through = cast(
-    "Callable[[Tensor, Tensor, Tensor, Tensor, Tensor, float, bool], tuple[Tensor, Tensor, Tensor, Tensor, Tensor]]",
-    StraightThrough.apply,
-)
+@_pull.register_fake
+def _(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
+    del gradient, quantized, counted, scale
+    return torch.empty_like(vectors)

@@ -16,8 +16,6 @@ def channel_sums(left: Tensor, right: Tensor, channel_dim: int) -> Tensor:
     """Sum ``left * right`` over all dimensions but ``channel_dim``, block by block, in float32 or better."""
     others = [dim for dim in range(left.ndim) if dim != channel_dim]
     dtype = torch.promote_types(left.dtype, torch.float32)
-    if torch.compiler.is_compiling():  # a compiler fuses product and sum by itself
-        return (left.to(dtype) * right.to(dtype)).sum(others)
     longest = max(others, key=lambda dim: left.shape[dim])
     step = max(1, BLOCK * left.shape[longest] // max(1, left.numel()))
     total = torch.zeros(left.shape[channel_dim], dtype=dtype, device=left.device)
@@ -54,7 +52,12 @@ class GatedFeatures(torch.autograd.Function):
         return for_features, for_gate, None
 
 
-multiply_channels = cast("Callable[[Tensor, Tensor, int], Tensor]", GatedFeatures.apply)
+def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+    """Multiply ``features`` by ``gate``, one value a channel."""
+    if torch.compiler.is_compiling():  # a compiler fuses product and sum by itself
+        return features * _aligned(gate, features, channel_dim)
+    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", GatedFeatures.apply)
+    return apply(features, gate, channel_dim)
 
 
 def _aligned(gate: Tensor, features: Tensor, channel_dim: int) -> Tensor:

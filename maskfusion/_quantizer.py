@@ -9,7 +9,7 @@ from torch import distributed as dist
 from typing_extensions import Self, override
 
 from maskfusion import functional
-from maskfusion._assignment import assign_straight_through
+from maskfusion._assignment import Assignment, assign
 from maskfusion._checks import expect_choice, expect_features, expect_int, expect_mask, expect_number
 from maskfusion._codebook import all_reduced, evenly_spread, in_backward
 from maskfusion._typing import Bool, Float, Int
@@ -149,39 +149,37 @@ class VectorQuantizer(nn.Module):
             counted = finite if mask is None else finite & mask.reshape(finite.shape)
             if self.on_nonfinite == "raise":
                 _refuse_nonfinite(finite if mask is None else finite | ~mask.reshape(finite.shape))
-            quantized, indices, loss, counts = self._quantize(vectors, finite, counted)
-            usage = functional.perplexity(counts)
-        return Quantized(
-            quantized.reshape(shape).movedim(-1, self.channel_dim), indices.view(shape[:-1]), loss, usage
-        )
+            found, counts = self._quantize(vectors, finite, counted)
+            loss, usage = self._loss(found), functional.perplexity(counts)
+        quantized = found.quantized.reshape(shape).movedim(-1, self.channel_dim)
+        return Quantized(quantized, found.indices.view(shape[:-1]), loss, usage)
 
     def _rows(self, z: Tensor) -> Tensor:
         """View ``z`` as ``(groups, size, dim)``, without a copy for the usual layouts."""
         vectors = z.movedim(self.channel_dim, -1)
         return vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
 
-    def _quantize(
-        self, vectors: Tensor, finite: Tensor, counted: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Codes, indices, loss and counts; in training the codebook moves, after it has been used."""
-        follows = self.training and not self.frozen
-        recomputes = follows and in_backward()
-        values = (self.previous_codebook if recomputes else self.codebook).detach()
-        learns = self.decay is None and not self.frozen
-        arguments = finite, counted, self.commitment_weight, learns
-        if not follows or recomputes:
-            quantized, loss, indices, counts, _ = assign_straight_through(
-                vectors, self.codebook, values, *arguments
-            )
-            return quantized, indices, loss, counts
+    def _quantize(self, vectors: Tensor, finite: Tensor, counted: Tensor) -> tuple[Assignment, Tensor]:
+        """The assignment and its counts over all processes; in training the codebook moves, after it has been used."""
+        if not self.training or self.frozen:
+            found = assign(vectors, self.codebook, finite, counted)
+            return found, found.counts
+        if in_backward():
+            before = functional.straight_through(self.codebook, self.previous_codebook)
+            found = assign(vectors, before, finite, counted)
+            return found, found.counts
         fresh, available = evenly_spread(vectors.detach(), counted, self.codebook_size, self.process_group)
         self._start(fresh, available)
-        quantized, loss, indices, counts, residuals = assign_straight_through(
-            vectors, self.codebook, values, *arguments
-        )
-        counts, residuals = all_reduced(self.process_group, counts, residuals)
+        found = assign(vectors, self.codebook, finite, counted)
+        counts, residuals = all_reduced(self.process_group, found.counts, found.residuals)
         self._follow(counts, residuals, fresh)
-        return quantized, indices, loss, counts
+        return found, counts
+
+    def _loss(self, found: Assignment) -> Tensor:
+        """Eq. 3, as a mean: ``beta * mse(z, sg[e])``, and ``mse(sg[z], e)`` where the codebook learns by gradients."""
+        pull = self.commitment_weight * found.commitment
+        total = pull + found.fit if self.decay is None else pull
+        return total / (found.counts.sum() * self.dim).clamp(min=1)
 
     @torch.no_grad()
     def _start(self, fresh: Tensor, available: Tensor) -> None:

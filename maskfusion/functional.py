@@ -4,15 +4,16 @@ Modules hold state and call these. Equation numbers are those of CM-VQVAE (Tejer
 """
 
 from collections.abc import Iterable, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from maskfusion._checks import expect_features, expect_number
+from maskfusion._checks import expect_features
+from maskfusion._gates import hard_gate, random_gate, soft_gate, ternary_gate
 from maskfusion._gating import multiply_channels
 from maskfusion._search import nearest_code
-from maskfusion._typing import Bool, Float, Gate, Penalty
+from maskfusion._straight_through import straight_through
+from maskfusion._typing import Bool, Float, Penalty
 
 __all__ = [
     "absolute_sum",
@@ -30,127 +31,6 @@ __all__ = [
     "straight_through",
     "ternary_gate",
 ]
-
-
-def hard_gate(
-    weight: Float[Tensor, " channels"], threshold: float, training: bool = False
-) -> Float[Tensor, " channels"]:
-    r"""Binarise the mask: the gate of the paper.
-
-    .. math:: \omega_d = 1 \text{ if } \Omega_d > t, \text{ else } 0, \qquad
-        \frac{\partial \omega_d}{\partial \Omega_d} := 1
-
-    The gradient is the identity for closed channels too (straight-through), so that a channel can open again.
-    A weight that is NaN is closed and gets no gradient.
-
-    Args:
-        weight: Omega, shape ``(channels,)``.
-        threshold: t.
-        training: Not used; every gate takes it.
-
-    Returns:
-        Zeros and ones, exactly, in the shape and dtype of ``weight``.
-
-    Examples:
-        >>> hard_gate(torch.tensor([0.10, 0.05, -1.0]), threshold=0.05)
-        tensor([1., 0., 0.])
-
-    Reference: Eq. 6.
-    """
-    del training
-    return (weight > threshold).to(weight.dtype) + _zero_with_unit_gradient(weight)
-
-
-def soft_gate(
-    weight: Float[Tensor, " channels"], threshold: float, training: bool = False
-) -> Float[Tensor, " channels"]:
-    """Use Omega itself as the gate: the "Gated" baseline, attention without binarisation.
-
-    Args:
-        weight: Omega, shape ``(channels,)``.
-        threshold: Not used; every gate takes it.
-        training: Not used; every gate takes it.
-
-    Returns:
-        ``weight``, with zero in place of NaN.
-
-    Examples:
-        >>> soft_gate(torch.tensor([0.10, -1.0]), threshold=0.05)
-        tensor([ 0.1000, -1.0000])
-
-    Reference: Sec. 4.1, Table 2, row "Gated".
-    """
-    del threshold, training
-    return weight.nan_to_num(nan=0.0)
-
-
-def ternary_gate(
-    weight: Float[Tensor, " channels"], threshold: float, training: bool = False
-) -> Float[Tensor, " channels"]:
-    """Gate with -1, 0 or 1: the sign of Omega where its size is above the threshold, with identity gradient.
-
-    A channel below ``-threshold`` passes with its sign turned, although Eq. 6, and so ``mask.kept``, counts it as closed.
-
-    Args:
-        weight: Omega, shape ``(channels,)``.
-        threshold: t.
-        training: Not used; every gate takes it.
-
-    Returns:
-        Values in {-1, 0, 1} in the shape and dtype of ``weight``.
-
-    Examples:
-        >>> ternary_gate(torch.tensor([0.10, 0.01, -1.0]), threshold=0.05)
-        tensor([ 1.,  0., -1.])
-
-    Reference: the published code of the paper.
-    """
-    del training
-    positive, negative = weight > threshold, weight < -threshold
-    return positive.to(weight.dtype) - negative.to(weight.dtype) + _zero_with_unit_gradient(weight)
-
-
-def random_gate(p: float, *, rescale: bool = True, always: bool = False) -> Gate:
-    """Make a gate that drops channels at random in each forward pass: the "Drop." baseline.
-
-    Omega takes no part; its gradient is zero.
-
-    Args:
-        p: Probability that a channel is dropped, in [0, 1).
-        rescale: Divide what is kept by ``1 - p``, so that the expected value does not change. The published code does not.
-        always: Drop in evaluation too, as the published code does.
-
-    Returns:
-        A gate for ``ComplementaryMask(gate=...)``.
-
-    Raises:
-        TypeError: If ``p`` is no number.
-        ValueError: If ``p`` is outside [0, 1).
-
-    Examples:
-        >>> drop = random_gate(0.5)
-        >>> drop(torch.zeros(3), 0.05, False)
-        tensor([1., 1., 1.])
-
-    Reference: Sec. 4.1, Table 2, row "Drop.".
-    """
-    expect_number("p", p, least=0.0, below=1.0)
-    return partial(_dropped, p=p, scale=1 / (1 - p) if rescale else 1.0, always=always)
-
-
-def _dropped(
-    weight: Tensor, threshold: float, training: bool = False, *, p: float, scale: float, always: bool
-) -> Tensor:
-    del threshold
-    no_gradient = _zero_with_unit_gradient(weight) * 0
-    if not (training or always):
-        return torch.ones_like(weight) + no_gradient
-    return torch.empty_like(weight).bernoulli_(1 - p) * scale + no_gradient
-
-
-def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
-    """Zeros whose gradient with respect to ``weight`` is one, also where ``weight`` is infinite or NaN."""
-    return (weight - weight.detach()).nan_to_num(nan=0.0)
 
 
 def apply_gate(
@@ -182,29 +62,6 @@ def apply_gate(
     """
     expect_features("features", features, gate.numel(), channel_dim)
     return multiply_channels(features, gate, channel_dim % features.ndim)
-
-
-def straight_through(
-    z: Float[Tensor, "*shape"], quantized: Float[Tensor, "*shape"]
-) -> Float[Tensor, "*shape"]:
-    """Return ``quantized`` exactly; pass its gradient to ``z`` unchanged.
-
-    Args:
-        z: What was quantised, any shape.
-        quantized: Its codes, the same shape.
-
-    Returns:
-        The values of ``quantized``. Where ``z`` is not finite the result is NaN, so that training code sees it.
-
-    Examples:
-        >>> z = torch.tensor([0.3, 0.6], requires_grad=True)
-        >>> straight_through(z, torch.tensor([0.0, 1.0])).sum().backward()
-        >>> z.grad
-        tensor([1., 1.])
-
-    Reference: van den Oord et al., "Neural Discrete Representation Learning", 2017, Sec. 3.2.
-    """
-    return quantized.detach() + (z - z.detach())
 
 
 def signed_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
