@@ -17,8 +17,11 @@ from maskfusion._losses import ComplementaryLoss as ComplementaryLoss
 from maskfusion._losses import LossTerms as LossTerms
 from maskfusion._mask import ComplementaryMask as ComplementaryMask
 from maskfusion._optim import parameter_groups as parameter_groups
-from maskfusion._quantizer import Quantized as Quantized
+from maskfusion._product import ProductQuantizer as ProductQuantizer
+from maskfusion._projected import ProjectedQuantizer as ProjectedQuantizer
+from maskfusion._quantized import Quantized as Quantized
 from maskfusion._quantizer import VectorQuantizer as VectorQuantizer
+from maskfusion._residual import ResidualQuantizer as ResidualQuantizer
 from maskfusion._tracker import ComplementarityTracker as ComplementarityTracker
 from maskfusion._wrap import unwrap_fusion as unwrap_fusion
 from maskfusion._wrap import wrap_fusion as wrap_fusion
@@ -26,16 +29,22 @@ from maskfusion.functional import absolute_sum as absolute_sum
 from maskfusion.functional import hard_gate as hard_gate
 from maskfusion.functional import positive_sum as positive_sum
 from maskfusion.functional import random_gate as random_gate
+from maskfusion.functional import rotation_trick as rotation_trick
 from maskfusion.functional import signed_sum as signed_sum
 from maskfusion.functional import soft_gate as soft_gate
+from maskfusion.functional import straight_through as straight_through
 from maskfusion.functional import ternary_gate as ternary_gate
+from maskfusion.functional import unit_length as unit_length
 
 __all__ = [
     "ComplementarityTracker",
     "ComplementaryLoss",
     "ComplementaryMask",
     "LossTerms",
+    "ProductQuantizer",
+    "ProjectedQuantizer",
     "Quantized",
+    "ResidualQuantizer",
     "VectorQuantizer",
     "absolute_sum",
     "functional",
@@ -43,9 +52,12 @@ __all__ = [
     "parameter_groups",
     "positive_sum",
     "random_gate",
+    "rotation_trick",
     "signed_sum",
     "soft_gate",
+    "straight_through",
     "ternary_gate",
+    "unit_length",
     "unwrap_fusion",
     "wrap_fusion",
 ]

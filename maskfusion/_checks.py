@@ -1,11 +1,14 @@
 """One place for the wording of errors: the argument, its value, the rule."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from numbers import Integral, Real
+from typing import TypeVar
 
 import torch
 from torch import Tensor
+
+Q = TypeVar("Q")
 
 
 def expect_number(
@@ -93,3 +96,29 @@ def expect_mask(name: str, mask: object, shape: Sequence[int]) -> Tensor:
     if mask.shape != torch.Size(shape):
         raise ValueError(f"`{name}` of shape {tuple(mask.shape)} must have the shape {tuple(shape)}.")
     return mask
+
+
+def expect_quantizers(quantizers: Iterable[Q], kind: type[Q], alike: Sequence[str]) -> list[Q]:
+    """Return ``quantizers`` as a list if there is at least one, all are of ``kind`` and agree in the attributes ``alike``."""
+    checked = list(quantizers)
+    if not checked:
+        raise ValueError(f"`quantizers` (={checked}) must hold at least one {kind.__name__}.")
+    for quantizer in checked:
+        if not isinstance(quantizer, kind):
+            raise TypeError(
+                f"`quantizers` holds a {type(quantizer).__name__}; each must be a {kind.__name__}."
+            )
+    for name in alike:
+        values = [getattr(quantizer, name) for quantizer in checked]
+        if len(set(values)) > 1:
+            raise ValueError(f"`quantizers` with `{name}` {values} must agree in it.")
+    return checked
+
+
+def refuse_nonfinite(name: str, fine: Tensor) -> None:
+    """Raise if not all of the vectors are fine; waits for the device."""
+    bad = int((~fine).sum())
+    if bad:
+        raise ValueError(
+            f"`{name}` has {bad} of {fine.numel()} vectors with NaN or inf. Nothing was changed."
+        )

@@ -1,7 +1,7 @@
 """A vector quantiser whose codebook fits its data from the first batch."""
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -10,8 +10,17 @@ from typing_extensions import Self, override
 
 from maskfusion import functional
 from maskfusion._assignment import Assignment, assign
-from maskfusion._checks import expect_choice, expect_features, expect_int, expect_mask, expect_number
+from maskfusion._checks import (
+    expect_choice,
+    expect_features,
+    expect_int,
+    expect_mask,
+    expect_number,
+    refuse_nonfinite,
+)
 from maskfusion._codebook import all_reduced, evenly_spread, in_backward
+from maskfusion._quantized import Quantized
+from maskfusion._straight_through import straight_through
 from maskfusion._typing import Bool, Float, Int
 
 USAGE_DECAY = 0.99
@@ -19,19 +28,6 @@ USAGE_DECAY = 0.99
 
 USED = 0.01
 """A code counts as used while its running count is above this share of the mean count."""
-
-
-class Quantized(NamedTuple):
-    """What ``VectorQuantizer`` returns, the same shapes always."""
-
-    quantized: Float[Tensor, "..."]
-    """The codes, in shape and dtype of the input."""
-    indices: Int[Tensor, "..."]
-    """Index of each code, int64, the shape of the input without the channels."""
-    loss: Float[Tensor, ""]
-    """Codebook and commitment loss (Eq. 3), 0-d float32."""
-    perplexity: Float[Tensor, ""]
-    """How many codes the batch uses, as if all were used alike; 0-d float32, no gradient."""
 
 
 class VectorQuantizer(nn.Module):
@@ -56,6 +52,9 @@ class VectorQuantizer(nn.Module):
         channel_dim: Dimension of the channels: 1 for ``(batch, channels, *spatial)``, -1 for ``(batch, tokens, channels)``.
         restart_threshold: A code restarts when its running count falls below this share of the mean count; 0 for never.
         epsilon: Laplace smoothing of the counts, used in the division only.
+        constraint: What latents and codes are held to, a function of ``(..., dim)``: ``unit_length`` gives cosine distance.
+        gradient: How the gradient of the codes reaches the latents, a function ``(z, quantized) -> quantized`` of ``(..., dim)``:
+            ``straight_through``, ``rotation_trick`` or your own.
         on_nonfinite: "propagate", or "raise" to stop at NaN or inf before anything changes (it waits for the device).
         process_group: The processes that share the codebook; all of them by default.
         device: Where to put the codebook.
@@ -92,6 +91,8 @@ class VectorQuantizer(nn.Module):
         channel_dim: int = 1,
         restart_threshold: float = 0.05,
         epsilon: float = 1e-5,
+        constraint: Callable[[Tensor], Tensor] | None = None,
+        gradient: Callable[[Tensor, Tensor], Tensor] = straight_through,
         on_nonfinite: str = "propagate",
         process_group: dist.ProcessGroup | None = None,
         device: torch.device | str | None = None,
@@ -105,6 +106,8 @@ class VectorQuantizer(nn.Module):
         self.restart_threshold = expect_number("restart_threshold", restart_threshold, least=0.0, below=1.0)
         self.epsilon = expect_number("epsilon", epsilon, least=0.0)
         self.on_nonfinite = expect_choice("on_nonfinite", on_nonfinite, ("propagate", "raise"))
+        self.constraint = constraint
+        self.gradient = gradient
         self.process_group = process_group
         self.frozen = False
         codebook = torch.empty(self.codebook_size, self.dim, dtype=torch.float32, device=device)
@@ -139,25 +142,32 @@ class VectorQuantizer(nn.Module):
             TypeError: If ``z`` is no floating-point tensor or ``mask`` no boolean one.
             ValueError: If a shape does not fit, or at NaN and inf with ``on_nonfinite="raise"``.
         """
-        expect_features("z", z, self.dim, self.channel_dim)
-        shape = z.movedim(self.channel_dim, -1).shape
-        if mask is not None:
-            expect_mask("mask", mask, shape[:-1])
         with torch.autocast(z.device.type, enabled=False):
-            vectors = self._rows(z)
-            finite = vectors.detach().sum(-1, dtype=torch.float32).isfinite()
-            counted = finite if mask is None else finite & mask.reshape(finite.shape)
-            if self.on_nonfinite == "raise":
-                _refuse_nonfinite(finite if mask is None else finite | ~mask.reshape(finite.shape))
+            vectors, finite, counted = self._read(z, mask)
             found, counts = self._quantize(vectors, finite, counted)
             loss, usage = self._loss(found), functional.perplexity(counts)
-        quantized = found.quantized.reshape(shape).movedim(-1, self.channel_dim)
+            quantized = found.quantized
+            if self.gradient is not straight_through:  # that one is part of `assign`
+                quantized = self.gradient(vectors, quantized.detach())
+        shape = z.movedim(self.channel_dim, -1).shape
+        quantized = quantized.reshape(shape).movedim(-1, self.channel_dim)
         return Quantized(quantized, found.indices.view(shape[:-1]), loss, usage)
 
-    def _rows(self, z: Tensor) -> Tensor:
-        """View ``z`` as ``(groups, size, dim)``, without a copy for the usual layouts."""
+    def _read(self, z: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
+        """View ``z`` as ``(groups, size, dim)``; which vectors are finite, and which of them count, ``(groups, size)``."""
+        expect_features("z", z, self.dim, self.channel_dim)
         vectors = z.movedim(self.channel_dim, -1)
-        return vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
+        if mask is not None:
+            expect_mask("mask", mask, vectors.shape[:-1])
+        vectors = vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
+        finite = vectors.detach().sum(-1, dtype=torch.float32).isfinite()
+        real = torch.ones_like(finite) if mask is None else mask.view(finite.shape)
+        if self.on_nonfinite == "raise":
+            refuse_nonfinite("z", finite | ~real)
+        return self._constrained(vectors), finite, finite & real
+
+    def _constrained(self, vectors: Tensor) -> Tensor:
+        return vectors if self.constraint is None else self.constraint(vectors)
 
     def _quantize(self, vectors: Tensor, finite: Tensor, counted: Tensor) -> tuple[Assignment, Tensor]:
         """The assignment and its counts over all processes; in training the codebook moves, after it has been used."""
@@ -169,7 +179,7 @@ class VectorQuantizer(nn.Module):
             found = assign(vectors, before, finite, counted)
             return found, found.counts
         fresh, available = evenly_spread(vectors.detach(), counted, self.codebook_size, self.process_group)
-        self._start(fresh, available)
+        self._begin(fresh, available)
         found = assign(vectors, self.codebook, finite, counted)
         counts, residuals = all_reduced(self.process_group, found.counts, found.residuals)
         self._follow(counts, residuals, fresh)
@@ -182,9 +192,43 @@ class VectorQuantizer(nn.Module):
         return total / (found.counts.sum() * self.dim).clamp(min=1)
 
     @torch.no_grad()
-    def _start(self, fresh: Tensor, available: Tensor) -> None:
+    def start(
+        self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None, *, iterations: int = 10
+    ) -> Self:
+        """Take the first codes from ``z`` by k-means, instead of leaving it to the first batch in training.
+
+        Args:
+            z: As for ``forward``; as many vectors as you can afford.
+            mask: As for ``forward``.
+            iterations: Steps of k-means, from vectors spread evenly over ``z``.
+
+        Raises:
+            TypeError: As ``forward``, or if ``iterations`` is no integer.
+            ValueError: As ``forward``, if no vector of ``z`` counts, or if ``iterations`` is negative.
+        """
+        expect_int("iterations", iterations, least=0)
+        with torch.autocast(z.device.type, enabled=False):
+            vectors, finite, counted = self._read(z, mask)
+            codes, available = evenly_spread(vectors, counted, self.codebook_size, self.process_group)
+            if not available:
+                raise ValueError("`z` must have at least one vector that is finite and not padding.")
+            counts = torch.zeros_like(self.cluster_size)
+            for _ in range(iterations):
+                found = assign(vectors, codes, finite, counted)
+                counts, residuals = all_reduced(self.process_group, found.counts, found.residuals)
+                codes = self._constrained(codes + residuals / counts.clamp(min=1)[:, None])
+        self.codebook.copy_(codes)
+        self.cluster_size.copy_(counts)
+        self.initialized.fill_(True)
+        return self
+
+    @torch.no_grad()
+    def _begin(self, fresh: Tensor, available: Tensor) -> None:
         """Take the first codes from the first batch that has any vector."""
-        self.codebook.copy_(torch.where(available & ~self.initialized, fresh, self.codebook))
+        codes = torch.where(available & ~self.initialized, fresh, self.codebook)
+        self.codebook.copy_(
+            self._constrained(codes) if self.decay is None else codes
+        )  # an optimiser knows no constraint
         self.initialized.logical_or_(available)
         self.previous_codebook.copy_(self.codebook)
 
@@ -200,7 +244,9 @@ class VectorQuantizer(nn.Module):
         if self.decay is not None:
             total = size.sum()
             smoothed = (size + self.epsilon) / (total + self.codebook_size * self.epsilon) * total
-            codebook = codebook + step * residuals / torch.where(seen, smoothed, 1)[:, None]
+            codebook = self._constrained(
+                codebook + step * residuals / torch.where(seen, smoothed, 1)[:, None]
+            )
         self.codebook.copy_(torch.where(restarts[:, None], fresh, codebook))
         self.cluster_size.copy_(torch.where(restarts, mean, size))
 
@@ -214,7 +260,7 @@ class VectorQuantizer(nn.Module):
             int64, the shape of ``z`` without the channels.
         """
         expect_features("z", z, self.dim, self.channel_dim)
-        vectors = z.detach().movedim(self.channel_dim, -1)
+        vectors = self._constrained(z.detach().movedim(self.channel_dim, -1))
         return functional.nearest_code(vectors.reshape(-1, self.dim), self.codebook).view(vectors.shape[:-1])
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
@@ -261,12 +307,4 @@ class VectorQuantizer(nn.Module):
         return (
             f"dim={self.dim}, codebook_size={self.codebook_size}, decay={self.decay}, "
             f"commitment_weight={self.commitment_weight}, channel_dim={self.channel_dim}, frozen={self.frozen}{state}"
-        )
-
-
-def _refuse_nonfinite(fine: Tensor) -> None:
-    bad = int((~fine).sum())
-    if bad:
-        raise ValueError(
-            f"`z` has {bad} of {fine.numel()} vectors with NaN or inf, and `on_nonfinite` is 'raise'. Nothing was changed."
         )

@@ -1,6 +1,7 @@
 """The gradient past a step that has none."""
 
-from torch import Tensor
+import torch
+from torch import Tensor, nn
 
 from maskfusion._typing import Float
 
@@ -26,3 +27,51 @@ def straight_through(
     Reference: van den Oord et al., "Neural Discrete Representation Learning", 2017, Sec. 3.2.
     """
     return quantized.detach() + (z - z.detach())
+
+
+def rotation_trick(
+    z: Float[Tensor, "*shape dim"], quantized: Float[Tensor, "*shape dim"]
+) -> Float[Tensor, "*shape dim"]:
+    r"""Return ``quantized`` exactly; turn and scale its gradient as ``z`` is turned and scaled into its code.
+
+    .. math:: \frac{\partial \hat z}{\partial z} := \frac{\lVert \hat z \rVert}{\lVert z \rVert}
+        \bigl(I - 2 r r^\top + 2 \hat u u^\top\bigr), \qquad
+        r = \frac{u + \hat u}{\lVert u + \hat u \rVert}
+
+    with :math:`u` and :math:`\hat u` the directions of ``z`` and its code, all taken as constants.
+
+    Args:
+        z: What was quantised, vectors along the last dimension.
+        quantized: Its codes, the same shape.
+
+    Returns:
+        The values of ``quantized``.
+
+    Examples:
+        >>> z = torch.tensor([[2.0, 0.0]], requires_grad=True)
+        >>> rotation_trick(z, torch.tensor([[0.0, 1.0]])).sum().backward()
+        >>> z.grad
+        tensor([[ 0.5000, -0.5000]])
+
+    Reference: Fifty et al., "Restructuring Vector Quantization with the Rotation Trick", 2024, Sec. 4.2.
+    """
+    start, goal = z.detach(), quantized.detach()
+    u, v = nn.functional.normalize(start, dim=-1), nn.functional.normalize(goal, dim=-1)
+    r = nn.functional.normalize(u + v, dim=-1)
+    scale = goal.norm(dim=-1, keepdim=True) / start.norm(dim=-1, keepdim=True).clamp(
+        min=torch.finfo(z.dtype).tiny
+    )
+    turned = z - 2 * (z * r).sum(-1, keepdim=True) * r + 2 * (z * u).sum(-1, keepdim=True) * v
+    return straight_through(scale * turned, quantized)
+
+
+def unit_length(vectors: Float[Tensor, "*shape dim"]) -> Float[Tensor, "*shape dim"]:
+    """Scale vectors, along the last dimension, to length one: as constraint of a quantiser it gives cosine distance.
+
+    Examples:
+        >>> unit_length(torch.tensor([[3.0, 4.0]]))
+        tensor([[0.6000, 0.8000]])
+
+    Reference: Yu et al., "Vector-quantized Image Modeling with Improved VQGAN", 2022, Sec. 3.2.
+    """
+    return nn.functional.normalize(vectors, dim=-1)

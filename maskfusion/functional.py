@@ -12,7 +12,7 @@ from maskfusion._checks import expect_features
 from maskfusion._gates import hard_gate, random_gate, soft_gate, ternary_gate
 from maskfusion._gating import multiply_channels
 from maskfusion._search import nearest_code
-from maskfusion._straight_through import straight_through
+from maskfusion._straight_through import rotation_trick, straight_through, unit_length
 from maskfusion._typing import Bool, Float, Penalty
 
 __all__ = [
@@ -26,10 +26,12 @@ __all__ = [
     "perplexity",
     "positive_sum",
     "random_gate",
+    "rotation_trick",
     "signed_sum",
     "soft_gate",
     "straight_through",
     "ternary_gate",
+    "unit_length",
 ]
 
 
