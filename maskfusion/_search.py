@@ -8,6 +8,9 @@ from torch import Tensor, nn
 
 from maskfusion._typing import Float, Int
 
+TILE = 2048
+"""Codes that are searched at once: a power of two, so that tiles fall into whole columns."""
+
 CPU_BLOCK = 1 << 19
 """Distances held at once on a CPU: 2 MiB in float32, about what the cache of one core holds."""
 
@@ -53,15 +56,16 @@ def nearest_code(
 class Distances:
     """Squared distances to every code, without the part that is the same for all codes.
 
-    ``|z - c|^2 = |z|^2 - 2 z.c + |c|^2`` with ``z`` and ``c`` taken from the mean of the codebook; ``|z|^2`` is left out. Codes stand
-    in a table of rows and columns, filled up with codes at infinity: the smallest of each column is found with vector
-    instructions, and only then the place of the smallest of all, which costs a third of an arg min over all codes.
+    ``|z - c|^2 = |z|^2 - 2 z.c + |c|^2`` with ``z`` and ``c`` taken from the mean of the codebook; ``|z|^2`` is left out. Codes are
+    taken in tiles of rows and columns, the last one filled up with codes at infinity: the smallest of each column is found with
+    vector instructions, and only then the place of the smallest of all, which costs a third of an arg min over all codes.
     """
 
     def __init__(self, codebook: Tensor) -> None:
         """Prepare a float32 codebook of shape ``(codes, dim)``."""
         self.count = len(codebook)
-        self.columns = 1 << math.ceil(math.log2(self.count) / 2)
+        self.tile = min(self.count, TILE)
+        self.columns = 1 << math.ceil(math.log2(self.tile) / 2)
         missing = -self.count % self.columns
         self.centre = codebook.mean(0)
         self.codes = codebook - self.centre
@@ -70,19 +74,27 @@ class Distances:
 
     def nearest(self, centred: Tensor) -> Tensor:
         """Index of the nearest code, int64 ``(vectors,)``, of vectors ``(vectors, dim)`` from which ``centre`` was taken."""
-        scores = torch.addmm(self.norms, centred, self.table, alpha=-2)
+        smallest, index = self._in_tile(centred, 0)
+        for start in range(self.tile, self.count, self.tile):
+            distance, candidate = self._in_tile(centred, start)
+            closer = distance < smallest
+            smallest, index = torch.where(closer, distance, smallest), torch.where(closer, candidate, index)
+        return index.clamp(max=self.count - 1)  # a vector with NaN may have found the filling
+
+    def _in_tile(self, centred: Tensor, start: int) -> tuple[Tensor, Tensor]:
+        """Smallest distance, and its code, among the codes of one tile."""
+        part = slice(start, start + -(-self.tile // self.columns) * self.columns)
+        scores = torch.addmm(self.norms[part], centred, self.table[:, part], alpha=-2)
         scores = scores.view(-1, scores.shape[1] // self.columns, self.columns)
-        column = scores.amin(1).min(1).indices
+        smallest, column = scores.amin(1).min(1)
         in_column = scores.gather(2, column[:, None, None].expand(-1, scores.shape[1], 1)).squeeze(2)
-        row = in_column.min(1).indices
-        return (row * self.columns + column).clamp(
-            max=self.count - 1
-        )  # a vector with NaN may have found the filling
+        return smallest, in_column.argmin(1) * self.columns + column + start
 
 
 def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator[tuple[slice, slice]]:
     """Cut ``(groups, size)`` vectors into pieces whose distances to all codes fit into a block."""
-    vectors = max(1, (CPU_BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK) // codes)
+    held = CPU_BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK
+    vectors = max(1, held // min(codes, TILE))
     group_step, step = max(1, vectors // max(1, size)), min(vectors, max(1, size))
     for group in range(0, groups, group_step):
         for start in range(0, size, step):

@@ -1,0 +1,195 @@
+"""What is compared: one training step of each quantiser and mask, forward and backward."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from maskfusion import ComplementaryMask, VectorQuantizer
+
+Step = Callable[[], None]
+CODES, DIM, DECAY, BETA = 512, 64, 0.99, 0.25
+
+
+class Shape(NamedTuple):
+    """A batch of latents and where its channels are."""
+
+    size: tuple[int, ...]
+    channel_dim: int
+
+    def latents(self, seed: int = 0) -> Tensor:
+        """Draw latents that want a gradient."""
+        generator = torch.Generator().manual_seed(seed)
+        return torch.randn(self.size, generator=generator).requires_grad_()
+
+    def rows(self) -> Tensor:
+        """Return the latents as contiguous ``(vectors, dim)``."""
+        return self.latents().detach().movedim(self.channel_dim, -1).reshape(-1, DIM).contiguous()
+
+
+SHAPES = {
+    "images, batch 128": Shape((128, 64, 32, 32), 1),
+    "images, batch 32": Shape((32, 64, 32, 32), 1),
+    "tokens": Shape((32, 1024, 64), -1),
+}
+
+
+class OneHotQuantizer(nn.Module):
+    """The textbook moving-average quantiser: all distances at once, one-hot assignments, two matrix products with them.
+
+    Written from van den Oord et al., 2017, Eqs. 1-3 and Appendix A.1, as most public codes have it.
+    """
+
+    def __init__(self, channel_dim: int) -> None:
+        super().__init__()
+        self.channel_dim = channel_dim
+        self.register_buffer("codebook", torch.randn(CODES, DIM))
+        self.register_buffer("counts", torch.ones(CODES))
+        self.register_buffer("sums", self.codebook.clone())
+
+    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
+        """Return codes and loss."""
+        last = z.movedim(self.channel_dim, -1)
+        flat = last.reshape(-1, DIM)
+        distances = (
+            flat.square().sum(1, keepdim=True) - 2 * flat @ self.codebook.t() + self.codebook.square().sum(1)
+        )
+        one_hot = torch.zeros(len(flat), CODES).scatter_(1, distances.argmin(1, keepdim=True), 1)
+        codes = (one_hot @ self.codebook).view(last.shape).movedim(-1, self.channel_dim)
+        with torch.no_grad():
+            self.counts.lerp_(one_hot.sum(0), 1 - DECAY)
+            self.sums.lerp_(one_hot.t() @ flat, 1 - DECAY)
+            total = self.counts.sum()
+            self.codebook.copy_(self.sums / ((self.counts + 1e-5) / (total + CODES * 1e-5) * total)[:, None])
+        loss = BETA * nn.functional.mse_loss(z, codes.detach())
+        return z + (codes - z).detach(), loss
+
+
+def quantizer_step(quantizer: Callable[[Tensor], tuple[Tensor, ...]], z: Tensor, loss_at: int) -> Step:
+    """One step of training: codes and loss forward, a gradient of the codes and one of the loss back."""
+    gradient = torch.ones_like(z)
+
+    def step() -> None:
+        z.grad = None
+        found = quantizer(z)
+        torch.autograd.backward([found[0], found[loss_at].sum()], [gradient.to(found[0].dtype), None])
+
+    return step
+
+
+def ours(shape: Shape, codes: int = CODES) -> Step:
+    """The library's quantiser."""
+    quantizer = VectorQuantizer(DIM, codes, decay=DECAY, channel_dim=shape.channel_dim)
+    return quantizer_step(quantizer, shape.latents(), loss_at=2)
+
+
+def ours_autocast(shape: Shape) -> Step:
+    """The library's quantiser on bfloat16 latents under autocast."""
+    quantizer = VectorQuantizer(DIM, CODES, decay=DECAY, channel_dim=shape.channel_dim)
+    z = shape.latents().detach().bfloat16().requires_grad_()
+
+    def under_autocast(z: Tensor) -> tuple[Tensor, ...]:
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return tuple(quantizer(z))
+
+    return quantizer_step(under_autocast, z, loss_at=2)
+
+
+def ours_compiled(shape: Shape) -> Step:
+    """The library's quantiser under ``torch.compile``."""
+    quantizer = VectorQuantizer(DIM, CODES, decay=DECAY, channel_dim=shape.channel_dim)
+    return quantizer_step(torch.compile(quantizer, fullgraph=True), shape.latents(), loss_at=2)
+
+
+def peer(shape: Shape) -> Step:
+    """vector-quantize-pytorch with the same settings, its rotation trick off."""
+    from vector_quantize_pytorch import VectorQuantize
+
+    quantizer = VectorQuantize(
+        DIM,
+        CODES,
+        decay=DECAY,
+        commitment_weight=BETA,
+        rotation_trick=False,
+        accept_image_fmap=shape.channel_dim == 1,
+    )
+    return quantizer_step(quantizer, shape.latents(), loss_at=2)
+
+
+def one_hot(shape: Shape) -> Step:
+    """The textbook quantiser."""
+    return quantizer_step(OneHotQuantizer(shape.channel_dim), shape.latents(), loss_at=1)
+
+
+def bare_search(shape: Shape) -> Step:
+    """Nothing but the nearest code of contiguous vectors: ``addmm`` and ``argmin`` on 1,024 vectors at a time."""
+    rows, codebook = shape.rows(), torch.randn(CODES, DIM)
+    norms = codebook.square().sum(1)
+
+    def step() -> None:
+        for block in rows.split(1024):
+            torch.addmm(norms, block, codebook.t(), alpha=-2).argmin(1)
+
+    return step
+
+
+def masked(compiled: bool = False) -> Step:
+    """The library's mask."""
+    mask: Callable[[Tensor], Tensor] = ComplementaryMask(128)
+    return _multiply_step(torch.compile(mask, fullgraph=True) if compiled else mask)
+
+
+def constant_multiply(compiled: bool = False) -> Step:
+    """The floor of any mask: a multiply by constants, one a channel."""
+    constant = torch.rand(128, 1, 1)
+
+    def multiply(x: Tensor) -> Tensor:
+        return x * constant
+
+    return _multiply_step(torch.compile(multiply, fullgraph=True) if compiled else multiply)
+
+
+def autograd_multiply() -> Step:
+    """The same with a gradient for the factors, as autograd does it by itself."""
+    factors = torch.rand(128, 1, 1, requires_grad=True)
+    return _multiply_step(lambda x: x * factors)
+
+
+def _multiply_step(multiply: Callable[[Tensor], Tensor]) -> Step:
+    x = torch.randn(128, 128, 32, 32, requires_grad=True)
+    gradient = torch.ones_like(x)
+
+    def step() -> None:
+        x.grad = None
+        multiply(x).backward(gradient)
+
+    return step
+
+
+CASES: dict[str, Callable[[], Step]] = {
+    **{f"{name}: ours": (lambda shape=shape: ours(shape)) for name, shape in SHAPES.items()},
+    **{
+        f"{name}: vector-quantize-pytorch": (lambda shape=shape: peer(shape))
+        for name, shape in SHAPES.items()
+    },
+    **{f"{name}: one-hot": (lambda shape=shape: one_hot(shape)) for name, shape in SHAPES.items()},
+    **{f"{name}: bare search": (lambda shape=shape: bare_search(shape)) for name, shape in SHAPES.items()},
+    **{
+        f"{name}: ours, bf16 autocast": (lambda shape=shape: ours_autocast(shape))
+        for name, shape in SHAPES.items()
+    },
+    **{
+        f"{name}: ours, compiled": (lambda shape=shape: ours_compiled(shape))
+        for name, shape in SHAPES.items()
+    },
+    **{
+        f"{codes} codes": (lambda codes=codes: ours(Shape((2, 64, 32, 32), 1), codes))
+        for codes in (512, 2048, 8192, 65536)
+    },
+    "mask: ours": masked,
+    "mask: multiply by a constant": constant_multiply,
+    "mask: multiply, autograd": autograd_multiply,
+    "mask: ours, compiled": lambda: masked(compiled=True),
+    "mask: multiply by a constant, compiled": lambda: constant_multiply(compiled=True),
+}
