@@ -22,7 +22,7 @@ def hard_gate(
 
     Args:
         weight: Omega, shape ``(channels,)``.
-        threshold: t.
+        threshold: The threshold t.
         training: Not used; every gate takes it.
 
     Returns:
@@ -70,7 +70,7 @@ def ternary_gate(
 
     Args:
         weight: Omega, shape ``(channels,)``.
-        threshold: t.
+        threshold: The threshold t.
         training: Not used; every gate takes it.
 
     Returns:

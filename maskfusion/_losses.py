@@ -1,7 +1,7 @@
 """The loss of the paper, term by term."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 from typing_extensions import override
@@ -11,6 +11,7 @@ from maskfusion._checks import expect_number
 from maskfusion._typing import Float, Penalty
 
 
+@runtime_checkable
 class HasLoss(Protocol):
     """Anything with a loss, such as ``Quantized``."""
 
@@ -20,6 +21,7 @@ class HasLoss(Protocol):
         ...
 
 
+@runtime_checkable
 class HasWeight(Protocol):
     """Anything with an Omega, such as ``ComplementaryMask``."""
 

@@ -115,7 +115,8 @@ class ComplementaryMask(nn.Module):
         for modality, count in self.channels.items():
             expect_features(modality, features[modality], count, self.channel_dim)
         shapes = {modality: tuple(value.shape) for modality, value in features.items()}
-        if len({_without(shape, self.channel_dim) for shape in shapes.values()}) > 1:
+        first, *others = (_without(shape, self.channel_dim) for shape in shapes.values())
+        if any(other != first for other in others):
             raise ValueError(
                 f"Features of shapes {shapes} must agree in all dimensions but {self.channel_dim}."
             )
@@ -149,7 +150,7 @@ class ComplementaryMask(nn.Module):
 
     @property
     def kept(self) -> Bool[Tensor, " channels"]:
-        """Which channels are complementary: Omega > t (Eq. 6) whatever the gate, and the ``min_channels`` largest.
+        """The complementary channels, those with Omega > t (Eq. 6) whatever the gate, and the ``min_channels`` largest.
 
         A sharded Omega (FSDP) is gathered, so that every process must ask.
         """

@@ -64,7 +64,17 @@ class ProductQuantizer(nn.Module):
         return torch.stack([quantizer.encode(part) for quantizer, part in parts], -1)
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Codes of ``indices``, part beside part."""
+        """Codes of ``indices``, part beside part.
+
+        Raises:
+            TypeError: If ``indices`` are no integers.
+            ValueError: If the last dimension has not one index a part, or an index is out of range.
+        """
+        if indices.shape[-1] != len(self.quantizers):
+            raise ValueError(
+                f"`indices` of shape {tuple(indices.shape)} must have {len(self.quantizers)} of them in the last dimension, "
+                f"one a part."
+            )
         parts = zip(self._each(), indices.unbind(-1), strict=True)
         return torch.cat([quantizer.decode(part) for quantizer, part in parts], self.channel_dim)
 

@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from maskfusion import functional
 from maskfusion._assignment import Assignment, assign
@@ -42,6 +42,8 @@ class VectorQuantizer(nn.Module):
     - Codes that nobody uses restart from the batch.
     - Distances and statistics are float32 whatever autocast, ``.half()`` or ``.bfloat16()`` says.
     - Vectors with NaN or inf are left out of loss, statistics and codebook; their output is NaN.
+    - Activation checkpointing, which runs a forward twice, moves the codebook once and finds the same codes again, if the quantiser is
+      called once between two backward passes.
     - Under ``torch.distributed`` all processes keep one codebook, that of the whole batch; evaluation does not communicate.
 
     Args:
@@ -142,6 +144,7 @@ class VectorQuantizer(nn.Module):
             TypeError: If ``z`` is no floating-point tensor or ``mask`` no boolean one.
             ValueError: If a shape does not fit, or at NaN and inf with ``on_nonfinite="raise"``.
         """
+        self._expect(z, mask)
         with torch.autocast(z.device.type, enabled=False):
             vectors, finite, counted = self._read(z, mask)
             found, counts = self._quantize(vectors, finite, counted)
@@ -153,15 +156,17 @@ class VectorQuantizer(nn.Module):
         quantized = quantized.reshape(shape).movedim(-1, self.channel_dim)
         return Quantized(quantized, found.indices.view(shape[:-1]), loss, usage)
 
+    def _expect(self, z: Tensor, mask: Tensor | None) -> None:
+        expect_features("z", z, self.dim, self.channel_dim)
+        if mask is not None:
+            expect_mask("mask", mask, z.movedim(self.channel_dim, -1).shape[:-1])
+
     def _read(self, z: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """View ``z`` as ``(groups, size, dim)``; which vectors are finite, and which of them count, ``(groups, size)``."""
-        expect_features("z", z, self.dim, self.channel_dim)
         vectors = z.movedim(self.channel_dim, -1)
-        if mask is not None:
-            expect_mask("mask", mask, vectors.shape[:-1])
         vectors = vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
         finite = vectors.detach().sum(-1, dtype=torch.float32).isfinite()
-        real = torch.ones_like(finite) if mask is None else mask.view(finite.shape)
+        real = torch.ones_like(finite) if mask is None else mask.reshape(finite.shape)
         if self.on_nonfinite == "raise":
             refuse_nonfinite("z", finite | ~real)
         return self._constrained(vectors), finite, finite & real
@@ -194,7 +199,7 @@ class VectorQuantizer(nn.Module):
     @torch.no_grad()
     def start(
         self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None, *, iterations: int = 10
-    ) -> Self:
+    ) -> "VectorQuantizer":
         """Take the first codes from ``z`` by k-means, instead of leaving it to the first batch in training.
 
         Args:
@@ -207,6 +212,7 @@ class VectorQuantizer(nn.Module):
             ValueError: As ``forward``, if no vector of ``z`` counts, or if ``iterations`` is negative.
         """
         expect_int("iterations", iterations, least=0)
+        self._expect(z, mask)
         with torch.autocast(z.device.type, enabled=False):
             vectors, finite, counted = self._read(z, mask)
             codes, available = evenly_spread(vectors, counted, self.codebook_size, self.process_group)
@@ -226,9 +232,9 @@ class VectorQuantizer(nn.Module):
     def _begin(self, fresh: Tensor, available: Tensor) -> None:
         """Take the first codes from the first batch that has any vector."""
         codes = torch.where(available & ~self.initialized, fresh, self.codebook)
-        self.codebook.copy_(
-            self._constrained(codes) if self.decay is None else codes
-        )  # an optimiser knows no constraint
+        if self.decay is None:  # an optimiser knows no constraint
+            codes = torch.where(available, self._constrained(codes), codes)
+        self.codebook.copy_(codes)
         self.initialized.logical_or_(available)
         self.previous_codebook.copy_(self.codebook)
 
@@ -244,9 +250,8 @@ class VectorQuantizer(nn.Module):
         if self.decay is not None:
             total = size.sum()
             smoothed = (size + self.epsilon) / (total + self.codebook_size * self.epsilon) * total
-            codebook = self._constrained(
-                codebook + step * residuals / torch.where(seen, smoothed, 1)[:, None]
-            )
+            moved = self._constrained(codebook + step * residuals / smoothed[:, None])
+            codebook = torch.where(seen, moved, codebook)
         self.codebook.copy_(torch.where(restarts[:, None], fresh, codebook))
         self.cluster_size.copy_(torch.where(restarts, mean, size))
 
@@ -282,7 +287,7 @@ class VectorQuantizer(nn.Module):
         """Share of the codes in use, in [0, 1]: those whose running count is above a hundredth of the mean count."""
         return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
 
-    def freeze(self, frozen: bool = True) -> Self:
+    def freeze(self, frozen: bool = True) -> "VectorQuantizer":
         """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again."""
         self.frozen = frozen
         if self.decay is None:
@@ -290,14 +295,14 @@ class VectorQuantizer(nn.Module):
         return self
 
     @override
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VectorQuantizer":
         """Move to another device as asked, but stay in float32: a codebook in half precision cannot follow its data."""
 
         def keep_precision(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
 
-        apply = cast("Callable[..., Self]", super()._apply)
+        apply = cast("Callable[..., VectorQuantizer]", super()._apply)
         return apply(keep_precision, recurse)
 
     @override

@@ -1,6 +1,7 @@
 """A stack of quantisers, each for what the ones before it left over."""
 
 from collections.abc import Iterable
+from functools import reduce
 from typing import cast
 
 import torch
@@ -51,9 +52,8 @@ class ResidualQuantizer(nn.Module):
         for quantizer in self._each():
             found.append(quantizer(rest, mask))
             rest = rest - found[-1].quantized.detach()
-        total = torch.stack([one.quantized.detach() for one in found]).sum(0)
         return Quantized(
-            straight_through(z, total),
+            straight_through(z, _total([one.quantized.detach() for one in found])),
             torch.stack([one.indices for one in found], -1),
             torch.stack([one.loss for one in found]).sum(),
             torch.stack([one.perplexity for one in found]).mean(),
@@ -64,13 +64,28 @@ class ResidualQuantizer(nn.Module):
         rest, indices = z.detach(), []
         for quantizer in self._each():
             indices.append(quantizer.encode(rest))
-            rest = rest - quantizer.decode(indices[-1]).detach()
+            rest = rest - quantizer.decode(indices[-1]).detach().to(z.dtype)
         return torch.stack(indices, -1)
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Sum of the codes of ``indices``. Fewer than there are quantisers give a coarser result."""
+        """Sum of the codes of ``indices``. Fewer than there are quantisers give a coarser result.
+
+        Raises:
+            TypeError: If ``indices`` are no integers.
+            ValueError: If the last dimension has none or more than there are quantisers, or an index is out of range.
+        """
+        if not 1 <= indices.shape[-1] <= len(self.quantizers):
+            raise ValueError(
+                f"`indices` of shape {tuple(indices.shape)} must have 1 to {len(self.quantizers)} of them in the last "
+                f"dimension, one a quantiser."
+            )
         parts = zip(self._each(), indices.unbind(-1), strict=False)
-        return torch.stack([quantizer.decode(part) for quantizer, part in parts]).sum(0)
+        return _total([quantizer.decode(part) for quantizer, part in parts])
 
     def _each(self) -> list[VectorQuantizer]:
         return cast("list[VectorQuantizer]", list(self.quantizers))
+
+
+def _total(codes: list[Tensor]) -> Tensor:
+    """Sum tensor by tensor, which keeps their memory format."""
+    return reduce(torch.add, codes)

@@ -38,7 +38,8 @@ def rotation_trick(
         \bigl(I - 2 r r^\top + 2 \hat u u^\top\bigr), \qquad
         r = \frac{u + \hat u}{\lVert u + \hat u \rVert}
 
-    with :math:`u` and :math:`\hat u` the directions of ``z`` and its code, all taken as constants.
+    Here :math:`u` and :math:`\hat u` are the directions of ``z`` and its code, and everything but ``z`` is taken as constant. A vector
+    at the origin has no direction; its gradient passes unchanged.
 
     Args:
         z: What was quantised, vectors along the last dimension.
@@ -59,10 +60,10 @@ def rotation_trick(
     u, v = nn.functional.normalize(start, dim=-1), nn.functional.normalize(goal, dim=-1)
     r = nn.functional.normalize(u + v, dim=-1)
     scale = goal.norm(dim=-1, keepdim=True) / start.norm(dim=-1, keepdim=True).clamp(
-        min=torch.finfo(z.dtype).tiny
+        min=torch.finfo(z.dtype).eps
     )
     turned = z - 2 * (z * r).sum(-1, keepdim=True) * r + 2 * (z * u).sum(-1, keepdim=True) * v
-    return straight_through(scale * turned, quantized)
+    return straight_through(torch.where(start.norm(dim=-1, keepdim=True) > 0, scale * turned, z), quantized)
 
 
 def unit_length(vectors: Float[Tensor, "*shape dim"]) -> Float[Tensor, "*shape dim"]:

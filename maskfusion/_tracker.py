@@ -2,9 +2,11 @@
 
 import math
 import warnings
+from copy import deepcopy
+from itertools import accumulate
 from typing import Any, TypedDict, TypeVar
 
-from torch import Tensor, nn
+from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
@@ -76,6 +78,9 @@ class ComplementarityTracker(nn.Module):
             if isinstance(module, ComplementaryMask)
         }
 
+    def _read(self) -> "dict[str, _Reading]":
+        return {path: _Reading(mask) for path, mask in self._masks().items()}
+
     def zeta(self, *modalities: str) -> float | dict[str, float]:
         """Complementarity: the smallest over the largest kept share of all modalities, or of those named (Eq. 7).
 
@@ -87,24 +92,22 @@ class ComplementarityTracker(nn.Module):
         Raises:
             ValueError: If a modality is unknown.
         """
-        zetas = {path: _zeta(mask, modalities) for path, mask in self._masks().items()}
+        zetas = {path: reading.zeta(*modalities) for path, reading in self._read().items()}
         return _only(zetas)
 
     def complementary(self) -> Shares | dict[str, Shares]:
         """Open channels of each modality, in percent of all channels (Eq. 8, Table 2)."""
-        shares = {path: _shares(mask, mask.kept, mask.weight.numel()) for path, mask in self._masks().items()}
+        shares = {path: reading.complementary() for path, reading in self._read().items()}
         return _only(shares)
 
     def contradictory(self) -> Shares | dict[str, Shares]:
         """Closed channels of each modality, in percent of all channels; with ``complementary`` they add up to 100 (Eq. 8)."""
-        shares = {
-            path: _shares(mask, ~mask.kept, mask.weight.numel()) for path, mask in self._masks().items()
-        }
+        shares = {path: reading.contradictory() for path, reading in self._read().items()}
         return _only(shares)
 
     def kept(self) -> Shares | dict[str, Shares]:
         """Open channels of each modality, in percent of its own channels (Eq. 6 as printed)."""
-        shares = {path: _kept(mask) for path, mask in self._masks().items()}
+        shares = {path: reading.kept() for path, reading in self._read().items()}
         return _only(shares)
 
     def update(self, step: int | None = None) -> None:
@@ -116,38 +119,38 @@ class ComplementarityTracker(nn.Module):
         Warns:
             RuntimeWarning: If an Omega has NaN; it names mask and modalities.
         """
-        masks = self._masks()
-        step = len(self.history) // len(masks) if step is None else expect_int("step", step)
-        for path, mask in masks.items():
-            self._report_nan(path, mask)
-            kept = mask.kept.tolist()
-            before = self._last.get(path, [True] * len(kept))
+        readings = self._read()
+        step = len(self.history) // max(1, len(readings)) if step is None else expect_int("step", step)
+        for path, reading in readings.items():
+            _report_nan(path, self._masks()[path])
+            before = self._last.get(path, reading.channels)
             self.history.append(
                 {
                     "step": step,
                     "mask": path,
-                    "complementary": _shares(mask, mask.kept, len(kept)),
-                    "zeta": _zeta(mask, ()),
-                    "flipped": sum(new != old for new, old in zip(kept, before, strict=True)),
+                    "complementary": reading.complementary(),
+                    "zeta": reading.zeta(),
+                    "flipped": sum(new != old for new, old in zip(reading.channels, before, strict=True)),
                 }
             )
-            self._last[path] = kept
+            self._last[path] = reading.channels
 
     def metrics(self) -> dict[str, float]:
         """The state of now as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
 
-        With several masks each name starts with the path of its mask.
+        "flipped" is that of the last update. With several masks each name starts with the path of its mask.
         """
-        masks = self._masks()
+        readings = self._read()
+        flipped = {record["mask"]: record["flipped"] for record in self.history}
         metrics: dict[str, float] = {}
-        for path, mask in masks.items():
-            prefix = f"{path}/" if len(masks) > 1 else ""
-            metrics[f"{prefix}zeta"] = _zeta(mask, ())
-            total = mask.weight.numel()
+        for path, reading in readings.items():
+            prefix = f"{path}/" if len(readings) > 1 else ""
+            metrics[f"{prefix}zeta"] = reading.zeta()
+            metrics[f"{prefix}flipped"] = float(flipped.get(path, 0))
             for name, shares in (
-                ("compl", _shares(mask, mask.kept, total)),
-                ("contr", _shares(mask, ~mask.kept, total)),
-                ("kept", _kept(mask)),
+                ("compl", reading.complementary()),
+                ("contr", reading.contradictory()),
+                ("kept", reading.kept()),
             ):
                 metrics.update({f"{prefix}{name}/{modality}": share for modality, share in shares.items()})
         return metrics
@@ -176,34 +179,53 @@ class ComplementarityTracker(nn.Module):
         self.history = []
         self._last = {}
 
-    def _report_nan(self, path: str, mask: ComplementaryMask) -> None:
-        missing = {
-            name: int(part.isnan().sum())
-            for name, part in by_modality(mask.channels, whole(mask.weight)).items()
-        }
-        bad = ", ".join(f"{count} of {name!r}" for name, count in missing.items() if count)
-        if bad:
-            warnings.warn(
-                f"Omega of mask {path!r} has NaN channels: {bad}. They are closed and cannot open again; look for NaN in the loss.",
-                RuntimeWarning,
-                stacklevel=3,
-            )
-
     @override
     def get_extra_state(self) -> dict[str, Any]:
         """The history, as plain lists, dicts and numbers."""
-        return {"history": self.history, "last": self._last}
+        return {"history": deepcopy(self.history), "last": deepcopy(self._last)}
 
     @override
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take up a history."""
-        self.history = list(state["history"])
-        self._last = dict(state["last"])
+        self.history = deepcopy(state["history"])
+        self._last = deepcopy(state["last"])
 
     @override
     def extra_repr(self) -> str:
         """What is watched, for ``print``."""
-        return f"masks={list(self._masks())}, updates={len(self.history) // len(self._masks())}"
+        return f"watches={type(self._watched[0]).__name__}, records={len(self.history)}"
+
+
+class _Reading:
+    """Which channels of a mask are open, read once."""
+
+    def __init__(self, mask: ComplementaryMask) -> None:
+        self.channels: list[bool] = mask.kept.tolist()
+        self._widths = mask.channels
+        ends = list(accumulate(mask.channels.values()))
+        starts = [0, *ends]
+        self._open = {
+            name: sum(self.channels[a:b]) for name, a, b in zip(mask.channels, starts, ends, strict=False)
+        }
+
+    def complementary(self) -> Shares:
+        return {name: 100 * count / len(self.channels) for name, count in self._open.items()}
+
+    def contradictory(self) -> Shares:
+        return {
+            name: 100 * (self._widths[name] - count) / len(self.channels)
+            for name, count in self._open.items()
+        }
+
+    def kept(self) -> Shares:
+        return {name: 100 * count / self._widths[name] for name, count in self._open.items()}
+
+    def zeta(self, *modalities: str) -> float:
+        kept = self.kept()
+        unknown = [name for name in modalities if name not in kept]
+        if unknown:
+            raise ValueError(f"`modalities` has {unknown}; the mask's are {list(kept)}.")
+        return float(functional.complementarity([kept[name] for name in modalities or kept]))
 
 
 def _only(results: dict[str, T]) -> T | dict[str, T]:
@@ -211,20 +233,12 @@ def _only(results: dict[str, T]) -> T | dict[str, T]:
     return next(iter(results.values())) if len(results) == 1 else results
 
 
-def _shares(mask: ComplementaryMask, which: Tensor, total: int) -> dict[str, float]:
-    return {name: 100 * int(part.sum()) / total for name, part in by_modality(mask.channels, which).items()}
-
-
-def _kept(mask: ComplementaryMask) -> dict[str, float]:
-    return {
-        name: float(functional.kept_ratio(part))
-        for name, part in by_modality(mask.channels, mask.kept).items()
-    }
-
-
-def _zeta(mask: ComplementaryMask, modalities: tuple[str, ...]) -> float:
-    kept = _kept(mask)
-    unknown = [name for name in modalities if name not in kept]
-    if unknown:
-        raise ValueError(f"`modalities` has {unknown}; the mask's are {list(kept)}.")
-    return float(functional.complementarity([kept[name] for name in modalities or kept]))
+def _report_nan(path: str, mask: ComplementaryMask) -> None:
+    missing = by_modality(mask.channels, whole(mask.weight).isnan())
+    bad = ", ".join(f"{int(part.sum())} of {name!r}" for name, part in missing.items() if part.any())
+    if bad:
+        warnings.warn(
+            f"Omega of mask {path!r} has NaN channels: {bad}. They are closed and cannot open again; look for NaN in the loss.",
+            RuntimeWarning,
+            stacklevel=3,
+        )

@@ -1,8 +1,9 @@
 """Putting a mask around a fusion layer deep in a model, and taking it away again."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from itertools import chain
+from typing import cast
 
 import torch
 from torch import nn
@@ -90,20 +91,18 @@ def unwrap_fusion(model: nn.Module) -> list[str]:
         >>> model[0]
         Flatten(start_dim=1, end_dim=-1)
     """
-    wrapped = dict(_wrapped(model))
-    if not wrapped:
+    masks = {
+        path: module
+        for path, module in model.named_modules(remove_duplicate=False)
+        if path and isinstance(module, ComplementaryMask) and isinstance(module.fusion, nn.Module)
+    }
+    if not masks:
         raise ValueError(
             f"`model` ({type(model).__name__}) must have a submodule that is a mask around a fusion layer."
         )
-    for path, fusion in wrapped.items():
-        _replace(model, path, fusion)
-    return list(wrapped)
-
-
-def _wrapped(model: nn.Module) -> Iterator[tuple[str, nn.Module]]:
-    for path, module in model.named_modules(remove_duplicate=False):
-        if path and isinstance(module, ComplementaryMask) and isinstance(module.fusion, nn.Module):
-            yield path, module.fusion
+    for path, mask in reversed(masks.items()):  # a mask inside another one first
+        _replace(model, path, cast("nn.Module", mask.fusion))
+    return list(masks)
 
 
 def _submodule(model: nn.Module, path: str) -> nn.Module:

@@ -136,7 +136,7 @@ def kept_ratio(kept: Bool[Tensor, " channels"]) -> Float[Tensor, ""]:
 
     Reference: Eq. 6 as printed. Table 2 and Eq. 8 divide by the channels of all modalities instead.
     """
-    return 100 * kept.float().mean()
+    return 100 * kept.sum() / kept.numel()
 
 
 def complementarity(shares: Sequence[float] | Float[Tensor, " modalities"]) -> Float[Tensor, ""]:
@@ -179,6 +179,6 @@ def perplexity(counts: Float[Tensor, " codes"]) -> Float[Tensor, ""]:
 
     Reference: van den Oord et al., 2017; in use since the first public VQ-VAE codes.
     """
-    share = counts / counts.sum().clamp(min=1)
+    share = counts / counts.sum().clamp(min=torch.finfo(torch.float32).tiny)
     entropy: Tensor = torch.special.entr(share).sum()
     return entropy.exp()

@@ -1,0 +1,59 @@
+# One virtual environment, .venv, made where there is none. A stamp in it says which extras it has, so a second call is quick.
+PYTHON ?= python3
+VENV   ?= .venv
+ARGS   ?=
+BIN    := $(VENV)/bin
+
+# Small networks are faster on one thread than on two that wait for each other.
+export OMP_NUM_THREADS ?= 1
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint types imports docs wheel format clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="--data NAME --root PATH" for other data
+	$(BIN)/python -m examples compare $(ARGS)
+
+test: $(VENV)/.test  ## Run the tests: first with the shapes in annotations checked, then all of them with coverage
+	$(BIN)/python -m pytest -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
+	  -m "not unchecked" tests --ignore=tests/examples
+	$(BIN)/python -m pytest --cov $(ARGS)
+
+lint: $(VENV)/.dev  ## Check style, format and spelling
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
+
+types: $(VENV)/.dev  ## Check types
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev  ## Check that imports run one way
+	$(BIN)/lint-imports --no-logo
+
+docs: $(VENV)/.docs  ## Build the pages into docs/_build/html; a warning is an error
+	$(BIN)/sphinx-build -W --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
+
+wheel: $(VENV)/.dev  ## Build sdist and wheel into dist/, and import the wheel in an environment of its own
+	rm -rf dist
+	$(BIN)/python -m build
+	$(PYTHON) -m venv dist/.venv
+	dist/.venv/bin/pip install --quiet -c constraints.txt dist/*.whl
+	cd dist && .venv/bin/python -P -c "import maskfusion; print('maskfusion', maskfusion.__version__, maskfusion.__file__)"
+
+format: $(VENV)/.dev  ## Mend what ruff can mend
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+clean:  ## Remove the environment and everything that was built
+	rm -rf $(VENV) .venv-tools dist docs/_build .coverage .*_cache
+
+# pip is the last thing that `venv` writes, so a half-made environment is made again.
+$(BIN)/pip:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "Installing maskfusion[$*] into $(VENV), once. With PyTorch to be downloaded this takes minutes."
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$*]'
+	@touch $@

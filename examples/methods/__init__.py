@@ -1,0 +1,37 @@
+"""Methods by name. A new one is a file with a frozen dataclass and a line in `METHODS`."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields
+
+from examples.methods.base import Method
+from examples.methods.complementary_mask import MaskedFusion
+from examples.methods.concatenation import Concatenation
+from examples.methods.unimodal import Unimodal
+
+METHODS: dict[str, type[Unimodal] | type[Concatenation] | type[MaskedFusion]] = {
+    "unimodal": Unimodal,
+    "concatenation": Concatenation,
+    "complementary_mask": MaskedFusion,
+}
+
+
+def create(name: str, arguments: Mapping[str, object]) -> Method:
+    """Return a method by name.
+
+    Args:
+        name: A key of `METHODS`.
+        arguments: The method's own arguments; unknown and missing ones are refused by name.
+    """
+    if name not in METHODS:
+        raise ValueError(f"`method` (='{name}') must be one of {sorted(METHODS)}.")
+    known = {field.name: field for field in fields(METHODS[name])}
+    unknown = sorted(set(arguments) - set(known))
+    if unknown:
+        raise ValueError(
+            f"`arguments` of method '{name}' has unknown keys {unknown}; it knows {sorted(known)}."
+        )
+    missing = [key for key, value in known.items() if value.default is MISSING and key not in arguments]
+    if missing:
+        raise ValueError(f"`arguments` of method '{name}' lacks {missing}.")
+    make: Callable[..., Method] = METHODS[name]
+    return make(**arguments)

@@ -1,0 +1,36 @@
+"""The method of the paper: a learned mask on the concatenated channels, and a penalty on keeping them."""
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from examples.loss import PaperLoss
+from examples.methods.base import Method
+from examples.nets.model import FusionModel
+from examples.recipe import LossWeights
+from maskfusion import ComplementaryMask
+
+
+@dataclass(frozen=True)
+class MaskedFusion(Method):
+    """Mask the fused channels (Sec. 3.2) and penalise the mask (Eq. 5).
+
+    Args:
+        mask_weight: Lambda; 0 is the row without regularisation of Table 2.
+        init: Start of Omega.
+        threshold: t, a channel is kept while its weight is above it.
+    """
+
+    mask_weight: float = 1e-4
+    init: float = 0.1
+    threshold: float = 0.05
+
+    def configure(self, model: FusionModel) -> None:
+        """Wrap the fusion in a mask."""
+        model.fusion = ComplementaryMask(
+            model.channels, fusion=model.fusion, init=self.init, threshold=self.threshold
+        )
+
+    def loss(self, weights: LossWeights) -> nn.Module:
+        """Return Eq. 1 with all four terms."""
+        return PaperLoss(weights, mask_weight=self.mask_weight)

@@ -1,0 +1,108 @@
+"""The network of the paper, for any number of modalities."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from examples.data.contract import Modality
+from examples.nets.decoders import build_decoder
+from examples.nets.encoders import build_encoder
+from examples.nets.heads import ConvolutionalHead
+from examples.recipe import Network
+from maskfusion import ComplementaryMask, Quantized, VectorQuantizer
+
+
+class FusionOutput(NamedTuple):
+    """What one forward pass gives; the mappings are by modality.
+
+    Attributes:
+        prediction: Scores, ``(batch, classes)``.
+        latents: z, ``(batch, latent, height, width)`` on each modality's own grid.
+        quantized: z-hat with its indices and loss; empty without quantisers.
+        reconstructions: x-tilde, in the input's shape; empty without decoders.
+        fused: f, what the head reads, ``(batch, modalities * latent, height, width)``.
+    """
+
+    prediction: Tensor
+    latents: dict[str, Tensor]
+    quantized: dict[str, Quantized]
+    reconstructions: dict[str, Tensor]
+    fused: Tensor
+
+
+class Concatenation(nn.Module):
+    """Plain fusion: every modality's channels, one after the other.
+
+    Latents of unequal size are first brought to one grid, as high as the highest and as wide as the widest, by
+    repeating their nearest value: a vector is seen at every place of an image.
+
+    Shape:
+        - Input: a mapping of modality name to ``(batch, latent, height, width)``
+        - Output: ``(batch, modalities * latent, largest height, largest width)``
+    """
+
+    def forward(self, features: Mapping[str, Tensor]) -> Tensor:
+        """Concatenate along the channels."""
+        maps = list(features.values())
+        grid = max(m.shape[2] for m in maps), max(m.shape[3] for m in maps)
+        return torch.cat([m if m.shape[2:] == grid else interpolate(m, size=grid) for m in maps], dim=1)
+
+
+class FusionModel(nn.Module):
+    """Encode each modality, quantise it, decode it; fuse all of them and solve the task.
+
+    A method puts its own parts in place, for example a mask around `fusion`.
+
+    Args:
+        modalities: What goes in, by name.
+        classes: How many.
+        network: Sizes.
+        quantise: Whether there are quantisers and decoders.
+    """
+
+    def __init__(
+        self, modalities: Mapping[str, Modality], classes: int, network: Network, *, quantise: bool
+    ) -> None:
+        super().__init__()
+        encoders = {name: build_encoder(modality, network) for name, modality in modalities.items()}
+        grids = [encoder.grid for encoder in encoders.values()]
+        grid = max(height for height, _ in grids), max(width for _, width in grids)
+        coded = modalities if quantise else {}
+
+        self.channels = dict.fromkeys(modalities, network.latent)
+        self.encoders = nn.ModuleDict(encoders)
+        self.quantizers = nn.ModuleDict({name: _build_quantizer(network) for name in coded})
+        self.decoders = nn.ModuleDict({name: build_decoder(coded[name], network) for name in coded})
+        self.fusion: nn.Module = Concatenation()
+        self.head = ConvolutionalHead(sum(self.channels.values()), grid, classes, network)
+
+    @property
+    def mask(self) -> ComplementaryMask | None:
+        """The mask, where a method has put one."""
+        return self.fusion if isinstance(self.fusion, ComplementaryMask) else None
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> FusionOutput:
+        """Run all modalities, ``(batch, *shape)`` each, through the network of Fig. 2."""
+        latents: dict[str, Tensor] = {name: encoder(inputs[name]) for name, encoder in self.encoders.items()}
+        quantized: dict[str, Quantized] = {
+            name: coder(latents[name]) for name, coder in self.quantizers.items()
+        }
+        features = {**latents, **{name: coded.quantized for name, coded in quantized.items()}}
+        reconstructions: dict[str, Tensor] = {
+            name: dec(features[name]) for name, dec in self.decoders.items()
+        }
+        fused = self.fusion(features)
+        return FusionOutput(self.head(fused), latents, quantized, reconstructions, fused)
+
+
+def _build_quantizer(network: Network) -> VectorQuantizer:
+    return VectorQuantizer(
+        network.latent,
+        network.codes,
+        decay=network.decay,
+        commitment_weight=network.commitment,
+        restart_threshold=network.restart,
+    )

@@ -1,0 +1,131 @@
+"""Pictures from results and from nothing else: the mask over the epochs, compl and zeta over training."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from examples.results import Results, Run
+
+# Okabe and Ito's colours, told apart with any kind of colour vision; line styles repeat the message.
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")
+STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
+CLOSED = "#ECECEC"
+_STYLE: dict[Any, Any] = {
+    "font.size": 9.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.titlesize": 10.5,
+    "axes.titlelocation": "left",
+    "figure.dpi": 160,
+    "figure.facecolor": "white",
+    "legend.frameon": False,
+}
+
+
+def draw(results: Results, folder: Path) -> list[Path]:
+    """Write both pictures and return their paths; none where no row has a mask."""
+    masked = {name: runs for name, runs in results.rows().items() if runs[0].epochs[0].mask}
+    if not masked:
+        return []
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / "mask.png", folder / "complementarity.png"]
+    with rc_context(_STYLE):
+        mask_figure(masked, results).savefig(paths[0])
+        complementarity_figure(masked, results).savefig(paths[1])
+    return paths
+
+
+def mask_figure(masked: dict[str, list[Run]], results: Results) -> Figure:
+    """Draw which channels are kept after each epoch, grouped by modality, of each row's first seed."""
+    figure = Figure(figsize=(max(5.2, 1.0 + 3.7 * len(masked)), 5.2), layout="constrained")
+    axes = figure.subplots(1, len(masked), squeeze=False)[0]
+    for axis, (name, runs) in zip(axes, masked.items(), strict=True):
+        run = runs[0]
+        axis.imshow(
+            _mask_image(run),
+            aspect="auto",
+            interpolation="nearest",
+            extent=(0.5, len(run.epochs) + 0.5, sum(run.channels.values()), 0),
+        )
+        _label_groups(axis, run)
+        axis.set_title(f"{name}, seed {run.seed}")
+        axis.set_xlabel("epoch")
+        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.spines[:].set_visible(False)
+        axis.tick_params(left=False)
+    figure.suptitle(
+        f"{results.data}: channels kept (coloured) and closed (grey) by the mask",
+        x=0.01,
+        ha="left",
+        fontsize=11.5,
+    )
+    return figure
+
+
+def _mask_image(run: Run) -> NDArray[np.float64]:
+    kept = np.array([[flag == "1" for flag in record.mask] for record in run.epochs]).T
+    image = np.empty((*kept.shape, 3))
+    image[:] = to_rgb(CLOSED)
+    start = 0
+    for index, count in enumerate(run.channels.values()):
+        group = kept[start : start + count]
+        group = group[np.argsort(-group.sum(axis=1), kind="stable")]  # longest kept first
+        image[start : start + count][group] = to_rgb(COLOURS[index % len(COLOURS)])
+        start += count
+    return image
+
+
+def _label_groups(axis: Axes, run: Run) -> None:
+    ends = np.cumsum(list(run.channels.values()))
+    middles = ends - np.array(list(run.channels.values())) / 2
+    axis.set_yticks(middles, [f"{name}\n{run.kept[name]:.0f} %" for name in run.channels])
+    for end in ends[:-1]:
+        axis.axhline(float(end), color="white", linewidth=3)
+
+
+def complementarity_figure(masked: dict[str, list[Run]], results: Results) -> Figure:
+    """Draw compl of every modality, and zeta, after each epoch: means over seeds, and their range."""
+    figure = Figure(figsize=(max(5.2, 1.0 + 3.7 * len(masked)), 5.0), layout="constrained")
+    grid = figure.subplots(2, len(masked), squeeze=False, sharex="col", sharey="row", height_ratios=(3, 2))
+    for (upper, lower), (name, runs) in zip(grid.T, masked.items(), strict=True):
+        for index, modality in enumerate(results.modalities):
+            values = [[record.complementary[modality] for record in run.epochs] for run in runs]
+            _curve(upper, values, index, modality)
+        zeta = [[np.nan if record.zeta is None else record.zeta for record in run.epochs] for run in runs]
+        _curve(lower, zeta, len(COLOURS) - 1, "")
+        upper.set_title(name)
+        lower.set_xlabel("epoch")
+        lower.set_ylim(-0.03, 1.03)
+        lower.xaxis.set_major_locator(MaxNLocator(integer=True))
+        for axis in (upper, lower):
+            axis.grid(axis="y", color="#E5E5E5", linewidth=0.8)
+            axis.set_axisbelow(True)
+    grid[0, 0].set_ylabel("compl, % of fused channels")
+    grid[0, 0].set_ylim(bottom=0)
+    grid[1, 0].set_ylabel("ζ")
+    handles, labels = grid[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper", handlelength=2.8)
+    figure.suptitle(
+        f"{results.data}: what the mask keeps of each modality (line: mean, band: range over seeds)",
+        x=0.01,
+        ha="left",
+        fontsize=11.5,
+    )
+    return figure
+
+
+def _curve(axis: Axes, values: Sequence[Sequence[float]], index: int, label: str) -> None:
+    table = np.array(values, dtype=np.float64)
+    epochs = np.arange(1, table.shape[1] + 1)
+    colour = COLOURS[index % len(COLOURS)]
+    style = STYLES[index % len(STYLES)] if label else "-"
+    axis.fill_between(epochs, table.min(axis=0), table.max(axis=0), color=colour, alpha=0.15, linewidth=0)
+    axis.plot(epochs, table.mean(axis=0), color=colour, linestyle=style, linewidth=1.8, label=label)

@@ -1,0 +1,110 @@
+"""The table in the terminal, and the few sentences under it, from results and from nothing else."""
+
+import math
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from examples.results import Interval, Results, Run, interval, paired_difference
+
+NOTHING = "-"
+
+
+def show(results: Results, console: Console) -> None:
+    """Print the table, what its columns are, and what it says."""
+    names = f"{results.modalities[0]} ... {results.modalities[-1]}"
+    console.print()
+    console.print(table(results))
+    console.print(
+        "accuracy: percent, mean and 95 % interval over seeds (Student's t). kept: percent of all "
+        f"{_fused(results)} fused channels. {names}: compl, each modality's part of that. "
+        "zeta: smallest over largest share kept.",
+        style="dim",
+        highlight=False,
+    )
+    console.print()
+    for sentence in findings(results):
+        console.print(sentence, highlight=False)
+
+
+def table(results: Results) -> Table:
+    """Return one line a row: accuracy, kept channels, compl of every modality, zeta; means over seeds."""
+    train, test = results.samples["train"], results.samples["test"]
+    seeds = _count(len({run.seed for run in results.runs}), "seed")
+    made = Table(
+        title=f"{results.data}: {train:,} samples to learn from, {test:,} to test, {seeds}",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+    )
+    made.add_column("", no_wrap=True)
+    made.add_column("accuracy", justify="right", no_wrap=True)
+    made.add_column("kept", justify="right", no_wrap=True)
+    for name in results.modalities:
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("zeta", justify="right", no_wrap=True)
+    for name, runs in results.rows().items():
+        made.add_row(
+            name, _accuracy(interval([run.accuracy for run in runs])), *_shares(runs, results.modalities)
+        )
+    return made
+
+
+def findings(results: Results) -> list[str]:
+    """Return the sentences under the table: what fusing brings, and what each mask costs and closes."""
+    rows = results.rows()
+    sentences = []
+    alone = {name: runs for name, runs in rows.items() if len(runs[0].channels) == 1}
+    for name, runs in rows.items():
+        if runs[0].method == "concatenation" and alone:
+            best = max(alone, key=lambda key: interval([run.accuracy for run in alone[key]]).mean)
+            difference = paired_difference(runs, alone[best])
+            sentences.append(f"{name} against {best}, the best alone: {_signed(difference)} points.")
+    for name, runs in rows.items():
+        if runs[0].method == "complementary_mask":
+            sentences.append(_mask_sentence(name, runs, rows))
+    return sentences
+
+
+def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
+    kept = interval([sum(run.complementary.values()) for run in runs]).mean
+    words = [f"{name} keeps {_percent(kept)} % of the channels"]
+    for base, others in rows.items():
+        if others[0].method == "concatenation" and others[0].quantise == runs[0].quantise:
+            words.append(f"{_signed(paired_difference(runs, others))} points against {base}")
+    closed = {key: sum(run.kept[key] == 0 for run in runs) for key in runs[0].channels}
+    shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
+    words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
+    return "; ".join(words) + "."
+
+
+def _shares(runs: Sequence[Run], modalities: Sequence[str]) -> list[str]:
+    if len(runs[0].channels) == 1:
+        return [NOTHING] * (len(modalities) + 2)
+    kept = _percent(interval([sum(run.complementary.values()) for run in runs]).mean)
+    shares = [_percent(interval([run.complementary[name] for run in runs]).mean) for name in modalities]
+    zetas = [run.zeta for run in runs if run.zeta is not None]
+    return [kept, *shares, f"{interval(zetas).mean:.2f}" if zetas else NOTHING]
+
+
+def _fused(results: Results) -> int:
+    return max(sum(run.channels.values()) for run in results.runs)
+
+
+def _accuracy(value: Interval) -> str:
+    return f"{value.mean:.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
+
+
+def _signed(value: Interval) -> str:
+    return f"{value.mean:+.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
+
+
+def _percent(value: float) -> str:
+    return f"{value:.0f}" if round(value, 6) in (0.0, 100.0) else f"{value:.1f}"
+
+
+def _count(number: int, word: str) -> str:
+    return f"{number} {word}" if number == 1 else f"{number} {word}s"

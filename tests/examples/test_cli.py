@@ -1,0 +1,177 @@
+"""The command line, end to end on a tiny recipe."""
+
+import io
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from examples.__main__ import main
+from examples.compare import Bar, compare, plan, spread
+from examples.recipe import load_recipe
+from examples.results import Results
+
+REPOSITORY = Path(__file__).parents[2]
+REAL = REPOSITORY.parent / "shared" / "data" / "utd_mhad"
+
+
+def numbers(folder: Path) -> list[dict[str, object]]:
+    """Everything of the runs but the time they took."""
+    runs = json.loads((folder / "results.json").read_text())["runs"]
+    return [{key: value for key, value in run.items() if key != "seconds"} for run in runs]
+
+
+def run(recipe: Path, root: Path, output: Path, *more: str) -> int:
+    return main(["compare", "--recipe", str(recipe), "--root", str(root), "--output", str(output), *more])
+
+
+def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = tmp_path / "out"
+    assert run(recipe_file, mfeat_root, output, "--workers", "1") == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "6/6 runs: mask, seed 1" in captured.out
+    assert "closed wholly" in captured.out
+    assert sorted(path.name for path in output.iterdir()) == [
+        "complementarity.png",
+        "mask.png",
+        "results.json",
+    ]
+    assert not (tmp_path / "lightning_logs").exists()
+
+    results = Results.read(output / "results.json")
+    assert results.samples == {"train": 20, "test": 20}
+    assert results.command.startswith("python -m examples compare --recipe")
+    assert results.recipe["network"]["width"] == 8
+    assert {"python", "torch", "maskfusion"} <= set(results.versions)
+    assert [(run.row, run.seed) for run in results.runs] == [
+        (row, seed) for row in ("pix", "concatenation", "mask") for seed in (0, 1)
+    ]
+    masked = results.runs[-1]
+    assert [len(record.mask) for record in masked.epochs] == [36, 36]
+    assert masked.epochs[-1].complementary == masked.complementary
+    assert masked.complementary["pix"] == pytest.approx(100 * masked.epochs[-1].mask[:6].count("1") / 36)
+    alone, concatenated = results.runs[0], results.runs[2]
+    assert (alone.zeta, concatenated.zeta) == (None, 1.0)
+    assert sum(concatenated.complementary.values()) == pytest.approx(100)
+
+
+def test_same_seed_same_numbers_whatever_the_workers(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
+    more = ("--rows", "mask", "concatenation", "--epochs", "1")
+    assert run(recipe_file, mfeat_root, tmp_path / "one", "--workers", "1", *more) == 0
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    command = [
+        sys.executable,
+        "-W",
+        "error::UserWarning",
+        "-m",
+        "examples",
+        "compare",
+        "--recipe",
+        str(recipe_file),
+    ]
+    command += ["--root", str(mfeat_root), "--output", str(tmp_path / "two"), "--workers", "2", *more]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert numbers(tmp_path / "one") == numbers(tmp_path / "two")
+    first, second = [run["accuracy"] for run in numbers(tmp_path / "one")[:2]]
+    assert first != second or numbers(tmp_path / "one")[0]["epochs"] != numbers(tmp_path / "one")[1]["epochs"]
+
+
+def test_a_run_that_fails_in_another_process_stops_the_rest(recipe_file: Path, mfeat_root: Path):
+    jobs = plan(load_recipe(recipe_file), root=mfeat_root, rows=["mask"])
+    broken = [replace(job, row="not there") for job in jobs]
+    with pytest.raises(KeyError, match="not there"), Bar(2, 4, Console(file=io.StringIO())) as bar:
+        spread(broken, 1, bar)
+
+
+def test_progress_is_one_bar_on_a_terminal(recipe_file: Path, mfeat_root: Path):
+    screen = io.StringIO()
+    jobs = plan(load_recipe(recipe_file), root=mfeat_root, rows=["pix"])
+    compare(jobs, workers=1, command="", console=Console(file=screen, force_terminal=True, width=100))
+    assert "2/2 runs" in screen.getvalue()
+    assert "pix, seed 1, loss" in screen.getvalue()
+
+
+def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys, monkeypatch):
+    def interrupt(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("examples.__main__.compare", interrupt)
+    assert run(recipe_file, mfeat_root, tmp_path / "out") == 130
+    assert capsys.readouterr().err == "Stopped; nothing was written.\n"
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        (("--rows", "masks"), "`rows` has unknown names ['masks']"),
+        (("--data", "mnist"), "`data` (='mnist') must be one of"),
+        (("--data_options", "{label: 3}"), "`data_options` has unknown keys ['label']"),
+        (("--epochs", "0"), "`epochs` (=0) must be at least 1"),
+        (("--comparison", "{a: {method: b}}"), "`method` (='b') must be one of"),
+    ],
+)
+def test_wrong_input_is_one_sentence(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys, more, message
+):
+    assert run(recipe_file, mfeat_root, tmp_path / "out", *more) == 2
+    captured = capsys.readouterr()
+    assert message in " ".join(captured.err.split())
+    assert "Traceback" not in captured.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_missing_data_says_where_to_get_it(tmp_path: Path, capsys):
+    assert main(["compare", "--data", "utd-mhad", "--root", str(tmp_path)]) == 2
+    text = "".join(capsys.readouterr().err.split())
+    assert "utd_mhad.npz" in text
+    assert "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html" in text
+
+
+@pytest.mark.parametrize(
+    "arguments", [["compare", "--epoch_count", "3"], ["train"], [], ["compare", "--epochs", "x"]]
+)
+def test_unknown_arguments_stop(arguments: list[str], capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(arguments)
+    assert stop.value.code == 2
+    assert "error" in capsys.readouterr().err
+
+
+def test_help_names_every_option(capsys):
+    with pytest.raises(SystemExit):
+        main(["compare", "--help"])
+    text = capsys.readouterr().out
+    for option in ("--root", "--rows", "--output", "--workers", "--seeds", "--recipe", "--network.width"):
+        assert option in text
+
+
+def test_show_reads_the_results_and_nothing_else(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys):
+    assert run(recipe_file, mfeat_root, tmp_path / "out", "--workers", "1", "--rows", "mask") == 0
+    first = capsys.readouterr().out
+    (tmp_path / "out" / "mask.png").unlink()
+    (mfeat_root / "mfeat.npz").unlink()
+    assert main(["show", str(tmp_path / "out")]) == 0
+    assert first.endswith(capsys.readouterr().out)
+    assert (tmp_path / "out" / "mask.png").is_file()
+    assert main(["show", str(tmp_path)]) == 2
+    assert "No results at" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason="no UTD-MHAD in ../shared/data/utd_mhad")
+def test_utd_mhad_real_data(tmp_path: Path):
+    arguments = ["--epochs", "1", "--seeds", "1", "--rows", "skeleton", "vq-mask", "--workers", "1"]
+    arguments += ["--network.width", "8", "--network.latent", "8", "--network.codes", "16"]
+    assert (
+        main(["compare", "--data", "utd-mhad", "--root", str(REAL), "--output", str(tmp_path), *arguments])
+        == 0
+    )
+    masked = Results.read(tmp_path / "results.json").runs[-1]
+    assert list(masked.channels) == ["depth", "skeleton"]

@@ -1,0 +1,47 @@
+"""The Python blocks of the README run as they stand, one after the other, beside a small model of the reader's own."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+class Concatenation(nn.Module):
+    def forward(self, *features: Tensor) -> Tensor:
+        return torch.cat(features, dim=1)
+
+
+class ReadersModel(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.audio = nn.Linear(12, 64), nn.Linear(8, 64)
+        self.fusion = Concatenation()
+        self.head = nn.Linear(128, 3)
+
+    def forward(self, x: tuple[Tensor, Tensor]) -> Tensor:
+        image, audio = x
+        return self.head(self.fusion(self.image(image), self.audio(audio)))
+
+
+@pytest.fixture
+def names() -> dict[str, Any]:
+    """What the README takes for granted: a model, its loss, and batches."""
+    torch.manual_seed(0)
+    loader = [((torch.randn(4, 12), torch.randn(4, 8)), torch.tensor([0, 1, 2, 0])) for _ in range(3)]
+    return {"model": ReadersModel(), "criterion": nn.CrossEntropyLoss(), "loader": loader, "epochs": 2}
+
+
+def test_readme_has_python_blocks() -> None:
+    assert len(BLOCKS) >= 2
+
+
+def test_readme_blocks_run(names: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:
+    for block in BLOCKS:
+        exec(compile(block, README.name, "exec"), names)  # noqa: S102
+    assert "kept=" in capsys.readouterr().out
