@@ -8,13 +8,16 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types imports docs wheel format clean
+.PHONY: help benchmark demo test lint types imports docs wheel format clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="--data NAME --root PATH" for other data
 	$(BIN)/python -m examples compare $(ARGS)
+
+benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs; minutes, on a machine that does nothing else
+	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 test: $(VENV)/.test  ## Run the tests: first with the shapes in annotations checked, then all of them with coverage
 	$(BIN)/python -m pytest -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \

@@ -1,9 +1,12 @@
-"""What every docstring example may use without importing it."""
+"""What every docstring example may use without importing it, and Triton's interpreter in place of its compiler."""
 
+import os
 from typing import Any
 
 import pytest
 import torch
+
+os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is first imported
 
 
 @pytest.fixture(autouse=True)

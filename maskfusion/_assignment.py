@@ -7,6 +7,7 @@ lines. It is what ``torch.export`` records (an exported program then runs withou
 from typing import Any, NamedTuple
 
 import torch
+from einops import rearrange
 from torch import Tensor
 
 from maskfusion._search import Distances, blocks
@@ -47,13 +48,17 @@ def assign_plain(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Ten
     """Do what ``assign`` does all at once, holding a (vectors x codes) matrix."""
     wide, fixed = vectors.float(), codebook.detach()
     distances = Distances(fixed)
-    flat = distances.nearest((wide.detach() - distances.centre).flatten(0, 1))
+    flat = distances.nearest(
+        rearrange(wide.detach() - distances.centre, "group size dim -> (group size) dim")
+    )
     codes = codebook[flat].view(wide.shape)
     quantized = codes.detach().masked_fill(~finite[..., None], torch.nan).to(vectors.dtype)
     pull = torch.where(counted[..., None], wide - codes.detach(), 0)
     fit = torch.where(counted[..., None], wide.detach() - codes, 0)
-    counts = fixed.new_zeros(len(fixed)).index_add(0, flat, counted.flatten().to(fixed.dtype))
-    residuals = torch.zeros_like(fixed).index_add(0, flat, pull.detach().flatten(0, 1))
+    hits = rearrange(counted, "group size -> (group size)").to(fixed.dtype)
+    counts = fixed.new_zeros(len(fixed)).index_add(0, flat, hits)
+    left = rearrange(pull.detach(), "group size dim -> (group size) dim")
+    residuals = torch.zeros_like(fixed).index_add(0, flat, left)
     return Assignment(
         straight_through(vectors, quantized),
         flat.view(finite.shape),

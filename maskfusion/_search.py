@@ -1,6 +1,7 @@
 """The search for the nearest code: in float32, centred, in blocks, never a (vectors x codes) matrix."""
 
 import math
+import os
 from collections.abc import Iterator
 
 import torch
@@ -16,6 +17,9 @@ CPU_BLOCK = 1 << 19
 
 ACCELERATOR_BLOCK = 1 << 26
 """Distances held at once on an accelerator: 256 MiB in float32, enough to keep it busy."""
+
+FUSED_DIM = 256
+"""Longer vectors do not fit into the registers of the Triton kernel and are left to the blocked search."""
 
 
 def nearest_code(
@@ -74,6 +78,10 @@ class Distances:
 
     def nearest(self, centred: Tensor) -> Tensor:
         """Index of the nearest code, int64 ``(vectors,)``, of vectors ``(vectors, dim)`` from which ``centre`` was taken."""
+        if prefers_fused(centred):
+            from maskfusion import _fused_search  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+            return _fused_search.nearest(centred.contiguous(), self.codes, self.norms[: self.count])
         smallest, index = self._in_tile(centred, 0)
         for start in range(self.tile, self.count, self.tile):
             distance, candidate = self._in_tile(centred, start)
@@ -89,6 +97,11 @@ class Distances:
         smallest, column = scores.amin(1).min(1)
         in_column = scores.gather(2, column[:, None, None].expand(-1, scores.shape[1], 1)).squeeze(2)
         return smallest, in_column.argmin(1) * self.columns + column + start
+
+
+def prefers_fused(vectors: Tensor) -> bool:
+    """Whether to search with the Triton kernel: on request only, until it has been measured on a device."""
+    return vectors.is_cuda and vectors.shape[1] <= FUSED_DIM and os.environ.get("MASKFUSION_TRITON") == "1"
 
 
 def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator[tuple[slice, slice]]:

@@ -206,12 +206,13 @@ def test_nearest_code_by_hand() -> None:
     assert functional.nearest_code(vectors, codebook).tolist() == [0, 1, 2, 1]
 
 
-def test_straight_through() -> None:
-    z = torch.randn(4, 3, requires_grad=True)
-    codes = torch.randn(4, 3) * 1e4
+@pytest.mark.parametrize("scale", [1e-4, 1.0, 1e4])
+def test_straight_through(scale: float) -> None:
+    z = (torch.randn(40, 3) * scale).requires_grad_()
+    codes = torch.randn(40, 3)
     output = functional.straight_through(z, codes)
     assert torch.equal(output, codes), "the codes themselves, not z + (codes - z)"
-    weights = torch.randn(4, 3)
+    weights = torch.randn(40, 3)
     (output * weights).sum().backward()
     assert torch.equal(z.grad, weights)
 

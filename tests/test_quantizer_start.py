@@ -78,14 +78,38 @@ def test_unused_codes_restart_from_the_batch() -> None:
     assert vq.usage() == 1.0
 
 
-@pytest.mark.parametrize("count", [64, 100_000])
-def test_restart_threshold_is_relative(count: int) -> None:
-    """Codes that are used alike are never restarted, however few vectors there are for each."""
-    codebook = torch.eye(4) * 10
-    vq = quantizer(codebook, decay=0.5, restart_threshold=0.5)
-    for _ in range(10):
-        vq(codebook.repeat(count // 16, 1))
+@pytest.mark.parametrize("count", [4, 400])
+def test_a_code_restarts_once(count: int) -> None:
+    codebook = torch.cat([torch.eye(3) * 10, torch.full((1, 3), 1e3)])
+    vq = quantizer(codebook, decay=0.5, restart_threshold=0.05)
+    batch = (torch.eye(3) * 10).repeat(count, 1) + 0.1 * torch.randn(3 * count, 3)
+    while float(vq.codebook.abs().max()) > 100:
+        vq(batch)
+    size = vq.cluster_size.clone()
+    mean = 0.75 * size[:3].mean().item()
+    assert size[3].item() == pytest.approx(mean, rel=0.15), "it starts with the mean count"
+    before = vq.codebook[3].clone()
+    vq(torch.eye(3) * 10)
+    assert float((vq.codebook[3] - before).abs().max()) < 0.2, "not again in the next batch"
+
+
+def test_few_vectors_for_each_code_are_no_reason_to_restart() -> None:
+    codebook = torch.eye(8) * 10
+    vq = quantizer(codebook, decay=0.99, restart_threshold=0.5)
+    for step in range(800):
+        vq(codebook[[step % 8]])
+    assert float(vq.cluster_size.max()) < 0.2
     torch.testing.assert_close(vq.codebook, codebook, rtol=1e-3, atol=1e-3)
+
+
+def test_few_of_many_vectors_are_a_reason_to_restart() -> None:
+    codebook = torch.cat([torch.zeros(1, 2), torch.full((1, 2), 50.0)])
+    vq = quantizer(codebook, decay=0.5, restart_threshold=0.05)
+    z = torch.randn(10_000, 2)
+    z[:10] = 50.0
+    for _ in range(10):
+        vq(z)
+    assert float(vq.codebook.abs().max()) < 10, "ten of ten thousand are below the threshold"
 
 
 def test_no_restart_on_request() -> None:

@@ -9,107 +9,86 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import matplotlib as mpl
-
-mpl.use("Agg")
 import torch
-from matplotlib import pyplot as plt
 from rich.console import Console
-from rich.table import Table
 
-from tests.benchmarks.contenders import CASES, SHAPES
-from tests.benchmarks.measure import Timing, interleaved, peak_memory
+from tests.benchmarks import report
+from tests.benchmarks.contenders import CODEBOOKS, MASKS, RIVALS, SHAPES, changed_by_bf16
+from tests.benchmarks.measure import build, ceiling, interleaved, peak_memory
+from tests.benchmarks.targets import Entry, floor, targets
 
-RIVALS = (
-    "ours",
-    "vector-quantize-pytorch",
-    "one-hot",
-    "bare search",
-    "ours, bf16 autocast",
-    "ours, compiled",
-)
-CODEBOOKS = (512, 2048, 8192, 65536)
-MASKS = tuple(case for case in CASES if case.startswith("mask: "))
+GROUPS = {
+    **{name: {rival: f"{name}: {rival}" for rival in RIVALS} for name in SHAPES},
+    "codebooks": {f"{codes} codes": f"{codes} codes" for codes in CODEBOOKS},
+    "mask": {name: f"mask: {name}" for name in MASKS},
+}
 
 
 def main() -> None:
     """Run everything."""
+    options = _options()
+    console = Console()
+    most = ceiling(options.device)
+    groups: dict[str, dict[str, Entry]] = {}
+    met, floors = [], {}
+    for group in options.groups:
+        base = "multiply by a constant" if group == "mask" else next(iter(GROUPS[group]))
+        groups[group] = entries = _measure(group, base, options.rounds, options.device)
+        console.print(report.timings(group, entries, base))
+        if group in SHAPES:
+            floors[group] = floor(group, entries["ours"], most)
+        met += targets(group, entries, changed_by_bf16(group, options.device) if group in SHAPES else None)
+    for table in (report.floors(floors), report.goals(met)):
+        if table.row_count:
+            console.print(table)
+    results: dict[str, Any] = {
+        "machine": _machine(options.device),
+        "ceiling": asdict(most),
+        "rounds": options.rounds,
+        "groups": groups,
+        "floors": {group: asdict(counted) for group, counted in floors.items()},
+        "targets": [asdict(target) for target in met],
+    }
+    options.output.mkdir(parents=True, exist_ok=True)
+    (options.output / options.name).with_suffix(".json").write_text(json.dumps(results, indent=1) + "\n")
+    if "codebooks" in groups:
+        report.plot_codebooks(groups["codebooks"], options.output / f"codebooks-{options.device}.svg")
+    console.print(f"Written to {options.output}.")
+
+
+def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument(
         "--output", type=Path, default=Path("docs/benchmarks"), help="folder of the numbers and the plot"
     )
     parser.add_argument("--rounds", type=int, default=15, help="interleaved runs of each case")
-    parser.add_argument(
-        "--cases", nargs="+", default=[*SHAPES, "codebooks", "mask"], help="only these groups"
-    )
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), help="only these")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     options = parser.parse_args()
-    groups = {name: {rival: f"{name}: {rival}" for rival in RIVALS} for name in SHAPES}
-    groups["codebooks"] = {f"{codes} codes": f"{codes} codes" for codes in CODEBOOKS}
-    groups["mask"] = {case.removeprefix("mask: "): case for case in MASKS}
-    console = Console()
-    results: dict[str, Any] = {"machine": _machine(), "rounds": options.rounds, "groups": {}}
-    for group in options.cases:
-        timings = interleaved(
-            {name: CASES[case]() for name, case in groups[group].items()}, rounds=options.rounds
-        )
-        peaks = {name: peak_memory(case) for name, case in groups[group].items()}
-        base = "multiply by a constant" if group == "mask" else next(iter(timings))
-        console.print(_table(group, timings, peaks, base))
-        results["groups"][group] = {
-            name: {**asdict(timing), "peak": peaks[name], "ratio": timing.median / timings[base].median}
-            for name, timing in timings.items()
-        }
-    options.output.mkdir(parents=True, exist_ok=True)
-    (options.output / "benchmarks.json").write_text(json.dumps(results, indent=1) + "\n")
-    if "codebooks" in results["groups"]:
-        _plot_codebooks(results["groups"]["codebooks"], options.output / "codebooks.svg")
-    console.print(f"Written to {options.output}.")
+    options.name = "benchmarks" if options.device == "cpu" else f"benchmarks-{options.device}"
+    return options
 
 
-def _table(group: str, timings: dict[str, Timing], peaks: dict[str, float], base: str) -> Table:
-    table = Table(title=f"{group}: forward and backward", title_justify="left")
-    for column in ("", "ms", "min - max", f"times {base}", "MiB on top"):
-        table.add_column(column, justify="left" if not column else "right")
-    for name, timing in timings.items():
-        ratio = timing.median / timings[base].median
-        table.add_row(
-            name,
-            f"{timing.median:.1f}",
-            f"{timing.low:.1f} - {timing.high:.1f}",
-            f"{ratio:.2f}",
-            f"{peaks[name]:.0f}",
-        )
-    return table
-
-
-def _plot_codebooks(group: dict[str, dict[str, float]], path: Path) -> None:
-    codes = [int(name.split()[0]) for name in group]
-    times = [entry["median"] for entry in group.values()]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
-    left.loglog(codes, times, "o-", label="measured")
-    left.loglog(
-        codes, [times[0] * count / codes[0] for count in codes], ":", color="gray", label="in proportion"
-    )
-    left.set(xlabel="codes", ylabel="ms a step, 2,048 vectors")
-    left.legend(frameon=False)
-    right.semilogx(codes, [entry["peak"] for entry in group.values()], "o-")
-    right.set(xlabel="codes", ylabel="MiB on top", ylim=(0, None))
-    for axes in (left, right):
-        axes.set_xticks(codes, [f"{count:,}" for count in codes])
-        axes.minorticks_off()
-        axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path)
-
-
-def _machine() -> dict[str, str]:
-    names = ("torch", "vector-quantize-pytorch")
+def _measure(group: str, base: str, rounds: int, device: str) -> dict[str, Entry]:
+    """Time and memory of every case; memory comes first, while this process holds nothing."""
+    cases = GROUPS[group]
+    peaks = {name: peak_memory(case, device) for name, case in cases.items()}
+    timings = interleaved(build(cases, device), rounds=rounds, device=device)
     return {
-        "processor": _processor(),
+        name: {**asdict(timing), "peak": peaks[name], "ratio": timing.median / timings[base].median}
+        for name, timing in timings.items()
+    }
+
+
+def _machine(device: str) -> dict[str, str]:
+    names = ("maskfusion", "torch", "vector-quantize-pytorch")
+    return {
+        "processor": _processor() if device == "cpu" else torch.cuda.get_device_name(),
+        "device": device,
         "cores": str(os.cpu_count()),
         "threads": "1",
         "python": platform.python_version(),
         **{name: version(name) for name in names},
-        "blas": "mkl" if torch.backends.mkl.is_available() else "other",
     }
 
 

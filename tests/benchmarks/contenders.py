@@ -1,6 +1,7 @@
 """What is compared: one training step of each quantiser and mask, forward and backward."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -10,6 +11,7 @@ from maskfusion import ComplementaryMask, VectorQuantizer
 
 Step = Callable[[], None]
 CODES, DIM, DECAY, BETA = 512, 64, 0.99, 0.25
+CODEBOOKS = (512, 2048, 8192, 65536)
 
 
 class Shape(NamedTuple):
@@ -21,7 +23,8 @@ class Shape(NamedTuple):
     def latents(self, seed: int = 0) -> Tensor:
         """Draw latents that want a gradient."""
         generator = torch.Generator().manual_seed(seed)
-        return torch.randn(self.size, generator=generator).requires_grad_()
+        latents = torch.randn(self.size, generator=generator, device="cpu")
+        return latents.to(torch.get_default_device()).requires_grad_()
 
     def rows(self) -> Tensor:
         """Return the latents as contiguous ``(vectors, dim)``."""
@@ -41,6 +44,10 @@ class OneHotQuantizer(nn.Module):
     Written from van den Oord et al., 2017, Eqs. 1-3 and Appendix A.1, as most public codes have it.
     """
 
+    codebook: Tensor
+    counts: Tensor
+    sums: Tensor
+
     def __init__(self, channel_dim: int) -> None:
         super().__init__()
         self.channel_dim = channel_dim
@@ -55,7 +62,7 @@ class OneHotQuantizer(nn.Module):
         distances = (
             flat.square().sum(1, keepdim=True) - 2 * flat @ self.codebook.t() + self.codebook.square().sum(1)
         )
-        one_hot = torch.zeros(len(flat), CODES).scatter_(1, distances.argmin(1, keepdim=True), 1)
+        one_hot = flat.new_zeros(len(flat), CODES).scatter_(1, distances.argmin(1, keepdim=True), 1)
         codes = (one_hot @ self.codebook).view(last.shape).movedim(-1, self.channel_dim)
         with torch.no_grad():
             self.counts.lerp_(one_hot.sum(0), 1 - DECAY)
@@ -90,7 +97,7 @@ def ours_autocast(shape: Shape) -> Step:
     z = shape.latents().detach().bfloat16().requires_grad_()
 
     def under_autocast(z: Tensor) -> tuple[Tensor, ...]:
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(z.device.type, dtype=torch.bfloat16):
             return tuple(quantizer(z))
 
     return quantizer_step(under_autocast, z, loss_at=2)
@@ -123,13 +130,14 @@ def one_hot(shape: Shape) -> Step:
 
 
 def bare_search(shape: Shape) -> Step:
-    """Nothing but the nearest code of contiguous vectors: ``addmm`` and ``argmin`` on 1,024 vectors at a time."""
+    """Nothing but the nearest code of contiguous vectors: ``addmm`` and ``argmin``, in a CPU 1,024 vectors at a time."""
     rows, codebook = shape.rows(), torch.randn(CODES, DIM)
     norms = codebook.square().sum(1)
+    size = 1024 if rows.device.type == "cpu" else len(rows)
 
     def step() -> None:
-        for block in rows.split(1024):
-            torch.addmm(norms, block, codebook.t(), alpha=-2).argmin(1)
+        for part in rows.split(size):
+            torch.addmm(norms, part, codebook.t(), alpha=-2).argmin(1)
 
     return step
 
@@ -167,29 +175,43 @@ def _multiply_step(multiply: Callable[[Tensor], Tensor]) -> Step:
     return step
 
 
+def changed_by_bf16(name: str, device: str) -> float:
+    """Share of the codes that bf16 changes: by autocast on float32 latents, or by latents that are bf16 against the same numbers."""
+    with torch.device(device):
+        shape = SHAPES[name]
+        quantizer = VectorQuantizer(DIM, CODES, channel_dim=shape.channel_dim)
+        latents = shape.latents().detach()
+    quantizer(latents)  # the first codes
+    quantizer.eval()
+    changed = []
+    for under_autocast, plain in ((latents, latents), (latents.bfloat16(), latents.bfloat16().float())):
+        with torch.autocast(latents.device.type, dtype=torch.bfloat16):
+            indices = quantizer(under_autocast).indices
+        changed.append((indices != quantizer(plain).indices).float().mean().item())
+    return max(changed)
+
+
+RIVALS: dict[str, Callable[[Shape], Step]] = {
+    "ours": ours,
+    "vector-quantize-pytorch": peer,
+    "one-hot": one_hot,
+    "bare search": bare_search,
+    "ours, bf16 autocast": ours_autocast,
+    "ours, compiled": ours_compiled,
+}
+MASKS: dict[str, Callable[[], Step]] = {
+    "ours": masked,
+    "multiply by a constant": constant_multiply,
+    "multiply, autograd": autograd_multiply,
+    "ours, compiled": partial(masked, compiled=True),
+    "multiply by a constant, compiled": partial(constant_multiply, compiled=True),
+}
 CASES: dict[str, Callable[[], Step]] = {
-    **{f"{name}: ours": (lambda shape=shape: ours(shape)) for name, shape in SHAPES.items()},
     **{
-        f"{name}: vector-quantize-pytorch": (lambda shape=shape: peer(shape))
+        f"{name}: {rival}": partial(make, shape)
+        for rival, make in RIVALS.items()
         for name, shape in SHAPES.items()
     },
-    **{f"{name}: one-hot": (lambda shape=shape: one_hot(shape)) for name, shape in SHAPES.items()},
-    **{f"{name}: bare search": (lambda shape=shape: bare_search(shape)) for name, shape in SHAPES.items()},
-    **{
-        f"{name}: ours, bf16 autocast": (lambda shape=shape: ours_autocast(shape))
-        for name, shape in SHAPES.items()
-    },
-    **{
-        f"{name}: ours, compiled": (lambda shape=shape: ours_compiled(shape))
-        for name, shape in SHAPES.items()
-    },
-    **{
-        f"{codes} codes": (lambda codes=codes: ours(Shape((2, 64, 32, 32), 1), codes))
-        for codes in (512, 2048, 8192, 65536)
-    },
-    "mask: ours": masked,
-    "mask: multiply by a constant": constant_multiply,
-    "mask: multiply, autograd": autograd_multiply,
-    "mask: ours, compiled": lambda: masked(compiled=True),
-    "mask: multiply by a constant, compiled": lambda: constant_multiply(compiled=True),
+    **{f"{codes} codes": partial(ours, Shape((2, 64, 32, 32), 1), codes) for codes in CODEBOOKS},
+    **{f"mask: {name}": make for name, make in MASKS.items()},
 }

@@ -5,7 +5,7 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,50 +16,114 @@ from tests.benchmarks.contenders import CASES, Step
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of processor time of one step, on one thread."""
+    """Milliseconds of one step: processor time of one thread, or, on an accelerator, time until it is done."""
 
     median: float
     low: float
     high: float
 
 
-def interleaved(steps: Mapping[str, Step], *, rounds: int, warm_up: int = 2) -> dict[str, Timing]:
+@dataclass(frozen=True)
+class Ceiling:
+    """What the machine does at most, found out on the spot."""
+
+    operations: float
+    """A second, in a matrix product of 2,048 x 2,048 float32."""
+    bytes: float
+    """A second, read and written, in a copy of 256 MiB."""
+
+
+def build(cases: Mapping[str, str], device: str) -> dict[str, Step]:
+    """Make the step of each case on the device."""
+    with torch.device(device):
+        return {name: CASES[case]() for name, case in cases.items()}
+
+
+def interleaved(
+    steps: Mapping[str, Step], *, rounds: int, device: str = "cpu", warm_up: int = 2
+) -> dict[str, Timing]:
     """Run every step once a round, so that a noisy moment hits all of them alike."""
     torch.set_num_threads(1)
+    torch.compiler.reset()  # shapes of another group would make this one's compiled code a general one
+    clock = _clock(device)
     for _ in range(warm_up):
         for step in steps.values():
             step()
     taken: dict[str, list[float]] = {name: [] for name in steps}
     for _ in range(rounds):
         for name, step in steps.items():
-            start = time.process_time()
+            start = clock()
             step()
-            taken[name].append(1e3 * (time.process_time() - start))
+            taken[name].append(1e3 * (clock() - start))
     return {name: Timing(statistics.median(times), min(times), max(times)) for name, times in taken.items()}
 
 
-def peak_memory(case: str) -> float:
+def ceiling(device: str) -> Ceiling:
+    """Measure what the machine does at most; the best of nine tries."""
+    with torch.device(device):
+        square, target = torch.randn(2048, 2048), torch.empty(2048, 2048)
+        long, copy = torch.zeros(1 << 26), torch.zeros(1 << 26)
+    quickest = interleaved(
+        {"product": lambda: torch.mm(square, square, out=target), "copy": lambda: copy.copy_(long)},
+        rounds=9,
+        device=device,
+    )
+    return Ceiling(
+        operations=2 * 2048**3 / (1e-3 * quickest["product"].low),
+        bytes=2 * long.nbytes / (1e-3 * quickest["copy"].low),
+    )
+
+
+def peak_memory(case: str, device: str = "cpu") -> float:
     """MiB that three steps of a case need on top of its inputs, in a process of its own."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.benchmarks.measure", case], capture_output=True, text=True, check=True
+        [sys.executable, "-m", "tests.benchmarks.measure", case, device],
+        capture_output=True,
+        text=True,
+        check=True,
     )
     return float(json.loads(done.stdout.splitlines()[-1]))
 
 
-def _peak_here(case: str) -> float:
+def _peak_here(case: str, device: str) -> float:
     torch.set_num_threads(1)
-    step = CASES[case]()
-    before = _high_water()
+    step = build({case: case}, device)[case]
+    before = _held_now(device)
     for _ in range(3):
         step()
-    return _high_water() - before
+    return _held_at_most(device) - before
 
 
-def _high_water() -> float:
-    """MiB that this program has held at most; the kernel's count, which on Linux starts with the program."""
-    status = Path("/proc/self/status").read_text()
-    return next(float(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) / 1024
+def _clock(device: str) -> Callable[[], float]:
+    """Seconds, to be taken before and after a step."""
+    if device == "cpu":
+        return time.process_time
+
+    def after_all_work() -> float:
+        torch.accelerator.synchronize()
+        return time.perf_counter()
+
+    return after_all_work
+
+
+def _held_now(device: str) -> float:
+    """MiB held; what counts as most starts from here."""
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats()
+        return torch.cuda.memory_allocated() / 2**20
+    Path("/proc/self/clear_refs").write_text("5")  # Linux: forget the high-water mark
+    return _status("VmRSS")
+
+
+def _held_at_most(device: str) -> float:
+    return _status("VmHWM") if device == "cpu" else torch.cuda.max_memory_allocated() / 2**20
+
+
+def _status(field: str) -> float:
+    """MiB of one line of what Linux says of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) for line in lines if line.startswith(field)) / 1024
 
 
 if __name__ == "__main__":
-    print(json.dumps(_peak_here(sys.argv[1])))
+    print(json.dumps(_peak_here(*sys.argv[1:])))
