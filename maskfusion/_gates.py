@@ -126,5 +126,5 @@ def _dropped(
 
 
 def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
-    """Zeros whose gradient with respect to ``weight`` is one, also where ``weight`` is infinite or NaN."""
+    """Zeros whose gradient with respect to ``weight`` is one where it is finite, zero elsewhere."""
     return (weight - weight.detach()).nan_to_num(nan=0.0)

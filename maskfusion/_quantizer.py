@@ -18,8 +18,9 @@ from maskfusion._checks import (
     expect_number,
     refuse_nonfinite,
 )
-from maskfusion._codebook import all_reduced, evenly_spread, in_backward
+from maskfusion._codebook import Processes, in_backward
 from maskfusion._quantized import Quantized
+from maskfusion._search import of_finite_length
 from maskfusion._straight_through import straight_through
 from maskfusion._typing import Bool, Float, Int
 
@@ -41,7 +42,7 @@ class VectorQuantizer(nn.Module):
     - The first batch gives the first codes: vectors spread evenly over it, so that latents of any scale fit.
     - Codes that nobody uses restart from the batch.
     - Distances and statistics are float32 whatever autocast, ``.half()`` or ``.bfloat16()`` says.
-    - Vectors with NaN or inf are left out of loss, statistics and codebook; their output is NaN.
+    - Vectors with NaN or inf, or too long for float32, are left out of loss, statistics and codebook; their output is NaN.
     - Activation checkpointing, which runs a forward twice, moves the codebook once and finds the same codes again, if the quantiser is
       called once between two backward passes.
     - Under ``torch.distributed`` all processes keep one codebook, that of the whole batch; evaluation does not communicate.
@@ -58,7 +59,7 @@ class VectorQuantizer(nn.Module):
         gradient: How the gradient of the codes reaches the latents, a function ``(z, quantized) -> quantized`` of ``(..., dim)``:
             ``straight_through``, ``rotation_trick`` or your own.
         on_nonfinite: "propagate", or "raise" to stop at NaN or inf before anything changes (it waits for the device).
-        process_group: The processes that share the codebook; all of them by default.
+        process_group: The processes that share the codebook; all of them by default. A pickle does not keep it.
         device: Where to put the codebook.
 
     Shape:
@@ -110,7 +111,7 @@ class VectorQuantizer(nn.Module):
         self.on_nonfinite = expect_choice("on_nonfinite", on_nonfinite, ("propagate", "raise"))
         self.constraint = constraint
         self.gradient = gradient
-        self.process_group = process_group
+        self.processes = Processes(process_group)
         self.frozen = False
         codebook = torch.empty(self.codebook_size, self.dim, dtype=torch.float32, device=device)
         if self.decay is None:
@@ -165,7 +166,7 @@ class VectorQuantizer(nn.Module):
         """View ``z`` as ``(groups, size, dim)``; which vectors are finite, and which of them count, ``(groups, size)``."""
         vectors = z.movedim(self.channel_dim, -1)
         vectors = vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
-        finite = vectors.detach().sum(-1, dtype=torch.float32).isfinite()
+        finite = of_finite_length(vectors.detach())
         real = torch.ones_like(finite) if mask is None else mask.reshape(finite.shape)
         if self.on_nonfinite == "raise":
             refuse_nonfinite("z", finite | ~real)
@@ -183,10 +184,10 @@ class VectorQuantizer(nn.Module):
             before = functional.straight_through(self.codebook, self.previous_codebook)
             found = assign(vectors, before, finite, counted)
             return found, found.counts
-        fresh, available = evenly_spread(vectors.detach(), counted, self.codebook_size, self.process_group)
+        fresh, available = self.processes.evenly_spread(vectors.detach(), counted, self.codebook_size)
         self._begin(fresh, available)
         found = assign(vectors, self.codebook, finite, counted)
-        counts, residuals = all_reduced(self.process_group, found.counts, found.residuals)
+        counts, residuals = self.processes.summed(found.counts, found.residuals)
         self._follow(counts, residuals, fresh)
         return found, counts
 
@@ -215,13 +216,13 @@ class VectorQuantizer(nn.Module):
         self._expect(z, mask)
         with torch.autocast(z.device.type, enabled=False):
             vectors, finite, counted = self._read(z, mask)
-            codes, available = evenly_spread(vectors, counted, self.codebook_size, self.process_group)
+            codes, available = self.processes.evenly_spread(vectors, counted, self.codebook_size)
             if not available:
                 raise ValueError("`z` must have at least one vector that is finite and not padding.")
             counts = torch.zeros_like(self.cluster_size)
             for _ in range(iterations):
                 found = assign(vectors, codes, finite, counted)
-                counts, residuals = all_reduced(self.process_group, found.counts, found.residuals)
+                counts, residuals = self.processes.summed(found.counts, found.residuals)
                 codes = self._constrained(codes + residuals / counts.clamp(min=1)[:, None])
         self.codebook.copy_(codes)
         self.cluster_size.copy_(counts)

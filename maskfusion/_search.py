@@ -104,6 +104,19 @@ def prefers_fused(vectors: Tensor) -> bool:
     return vectors.is_cuda and vectors.shape[1] <= FUSED_DIM and os.environ.get("MASKFUSION_TRITON") == "1"
 
 
+def of_finite_length(vectors: Tensor) -> Tensor:
+    """Which of the vectors ``(groups, size, dim)`` have a finite length in float32, as bool ``(groups, size)``.
+
+    NaN and inf have none, nor have numbers so large that their squares overflow: distances to them would be inf as well.
+    """
+    if torch.compiler.is_compiling():
+        return vectors.float().square().sum(-1).isfinite()
+    finite = torch.empty(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
+    for block in blocks(*vectors.shape, vectors.device):  # so that the squares stay in the cache
+        finite[block] = vectors[block].float().square().sum(-1).isfinite()
+    return finite
+
+
 def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator[tuple[slice, slice]]:
     """Cut ``(groups, size)`` vectors into pieces whose distances to all codes fit into a block."""
     held = CPU_BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK

@@ -77,7 +77,10 @@ def test_first_batch_of_only_bad_vectors_waits_for_a_better_one() -> None:
 def test_largest_numbers_never_reach_the_codebook(restart: float) -> None:
     vq = quantizer(torch.randn(6, 4), restart_threshold=restart)
     for scale in (6e4, 1e19, 3e38):
-        vq(torch.cat([torch.randn(8, 4), torch.randn(9, 4).sign() * scale]))
+        signs = torch.tensor([[1.0, -1.0, 1.0, -1.0]]).expand(
+            9, 4
+        )  # each sums to zero, all together overflow
+        vq(torch.cat([torch.randn(8, 4), signs * scale]))
         assert all(bool(value.isfinite().all()) for value in vq.state_dict().values()), scale
 
 
@@ -272,15 +275,11 @@ def test_offset_picks_the_same_codes() -> None:
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
-def test_checkpointing_two_forwards_before_one_backward(reentrant: bool) -> None:
+def test_checkpointing_two_forwards_moves_the_codebook_twice_not_four_times(reentrant: bool) -> None:
     plain = quantizer(torch.randn(6, 4), decay=0.5)
     saved = copy.deepcopy(plain)
     parts = torch.randn(2, 20, 4)
-    gradients = []
     for run in (plain, lambda z: checkpoint(saved, z, use_reentrant=reentrant)):
-        inputs = [part.clone().requires_grad_() for part in parts]
-        results = [run(z) for z in inputs]
+        results = [run(part.clone().requires_grad_()) for part in parts]
         sum(result[2] + result[0].square().sum() for result in results).backward()
-        gradients.append([z.grad for z in inputs])
-    torch.testing.assert_close(*gradients)
     assert same_state(plain, saved)

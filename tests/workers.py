@@ -13,6 +13,7 @@ from torch import distributed as dist
 from torch.nn.parallel import DistributedDataParallel
 
 import maskfusion as mf
+from maskfusion._codebook import Processes
 from tests.helpers import Network, quantizer, set_weight
 
 STATE = ("codebook", "cluster_size", "initialized")
@@ -52,7 +53,7 @@ class World:
     def follow(self, module: mf.VectorQuantizer, batches: list[tuple[Tensor, ...]], reference=None) -> None:
         """Give each rank its part and the reference the whole."""
         reference = reference or mf.VectorQuantizer(module.dim, module.codebook_size, decay=module.decay)
-        reference.process_group = self.alone
+        reference.processes = Processes(self.alone)
         for parts in batches:
             module(parts[self.rank])
             reference(torch.cat(parts))
@@ -102,7 +103,7 @@ def learned_codebook_starts_alike(world: World) -> None:
 
 def bad_vectors_on_one_rank(world: World) -> None:
     module, reference = (mf.VectorQuantizer(4, 8, decay=0.9) for _ in range(2))
-    reference.process_group = world.alone
+    reference.processes = Processes(world.alone)
     for first, second in batches(20, 20):
         broken = torch.cat([first[:10], torch.full((3, 4), torch.nan), first[10:]])
         module(broken if world.rank == 0 else second)
@@ -125,6 +126,10 @@ def own_group(world: World) -> None:
     module(torch.randn(20, 4))
     first, second = world.everywhere(module.codebook)
     assert not torch.equal(first, second), "groups of one follow their own data"
+    clone = copy.deepcopy(module)
+    clone(torch.randn(20, 4))
+    first, second = world.everywhere(clone.codebook)
+    assert not torch.equal(first, second), "and so do their copies"
 
 
 def evaluation_does_not_communicate(world: World) -> None:
@@ -160,7 +165,7 @@ def train(world: World, *, decay: float | None, accumulate: bool = False, **sett
     torch.manual_seed(0)
     model = Network(decay=decay, tracked=True)
     reference = copy.deepcopy(model)
-    reference.quantizer.process_group = world.alone
+    reference.quantizer.processes = Processes(world.alone)
     parallel = DistributedDataParallel(model, **settings)
     optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (parallel, reference)]
     half = slice(4 * world.rank, 4 * world.rank + 4)
