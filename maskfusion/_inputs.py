@@ -1,6 +1,7 @@
-"""Finding each modality's features among the arguments of a fusion layer."""
+"""Finding each modality's features among the arguments of a fusion layer, and the fused ones in what it returns."""
 
 from collections.abc import Callable, Collection, Mapping
+from copy import copy
 from typing import Any
 
 from torch import Tensor
@@ -48,6 +49,26 @@ def collect_features(
     if unknown:
         raise ValueError(f"Features of {unknown} are not of the modalities {list(modalities)}.")
     return {name: given[name] for name in modalities}
+
+
+def map_entry(function: Callable[[Any], Tensor], output: Any, entry: int | str | None) -> Any:
+    """Replace ``output[entry]`` by a function of it, in a copy of the same type; ``entry`` is None where ``output`` is the tensor."""
+    if entry is None:
+        return function(output)
+    try:
+        fused = output[entry]
+    except (KeyError, IndexError, TypeError) as error:
+        there = list(output) if isinstance(output, Mapping) else type(output).__name__
+        raise ValueError(
+            f"`entry` (={entry!r}) must name an entry of what `fusion` returns: {there}."
+        ) from error
+    if isinstance(output, tuple):
+        entries = list(output)
+        entries[int(entry)] = function(fused)
+        return type(output)._make(entries) if hasattr(output, "_make") else tuple(entries)
+    changed = copy(output)
+    changed[entry] = function(fused)
+    return changed
 
 
 def _expect_all(modalities: Collection[str], given: Collection[Any]) -> None:

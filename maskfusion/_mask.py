@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from maskfusion import functional
 from maskfusion._checks import expect_channels, expect_choice, expect_features, expect_int, expect_number
-from maskfusion._inputs import collect_features, map_features
+from maskfusion._inputs import collect_features, map_entry, map_features
 from maskfusion._typing import Bool, Float, Gate
 
 
@@ -28,6 +28,7 @@ class ComplementaryMask(nn.Module):
         fusion: The layer to wrap. ``None`` if the input is already fused, or is to be concatenated.
         side: "output" masks what ``fusion`` returns; "input" masks each modality before ``fusion``, for fusions that mix
             channels (sum, product, attention).
+        entry: Which entry of a tuple, list or mapping that ``fusion`` returns has the fused features: an index or a key.
         threshold: t; a channel is open while its Omega is above.
         init: Omega at the start; above ``threshold``.
         gate: ``(weight, threshold, training) -> gate values``: ``hard_gate`` (the paper), ``soft_gate``, ``ternary_gate``,
@@ -61,6 +62,7 @@ class ComplementaryMask(nn.Module):
         *,
         fusion: Callable[..., Any] | None = None,
         side: str = "output",
+        entry: int | str | None = None,
         threshold: float = 0.05,
         init: float = 0.1,
         gate: Gate = functional.hard_gate,
@@ -76,6 +78,9 @@ class ComplementaryMask(nn.Module):
             raise TypeError(f"`gate` (={gate!r}) must be a function of (weight, threshold, training).")
         self.fusion = fusion
         self.side = expect_choice("side", side, ("output", "input"))
+        if entry is not None and (fusion is None or side == "input"):
+            raise ValueError(f"`entry` (={entry!r}) needs a `fusion` whose output is masked.")
+        self.entry = entry
         self.threshold = expect_number("threshold", threshold)
         self.init = expect_number("init", init)
         if self.init <= self.threshold:
@@ -105,6 +110,9 @@ class ComplementaryMask(nn.Module):
             args, kwargs = self._mask_inputs(args, kwargs)
             return self.fusion(*args, **kwargs)
         fused = self._concatenate(args, kwargs) if self.fusion is None else self.fusion(*args, **kwargs)
+        return map_entry(self._masked, fused, self.entry)
+
+    def _masked(self, fused: Any) -> Tensor:
         expect_features("fused features", fused, self.weight.numel(), self.channel_dim)
         return functional.apply_gate(fused, self._gate_values(), self.channel_dim)
 

@@ -112,7 +112,8 @@ def of_finite_length(vectors: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         return vectors.float().square().sum(-1).isfinite()
     finite = torch.empty(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-    for block in blocks(*vectors.shape, vectors.device):  # so that the squares stay in the cache
+    groups, size, dim = vectors.shape
+    for block in blocks(groups, size, dim, vectors.device):  # so that the squares stay in the cache
         finite[block] = vectors[block].float().square().sum(-1).isfinite()
     return finite
 

@@ -17,6 +17,7 @@ class MaskOptions(TypedDict, total=False):
     """Keyword arguments of ``ComplementaryMask``."""
 
     side: str
+    entry: int | str | None
     threshold: float
     init: float
     gate: Gate

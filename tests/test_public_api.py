@@ -33,7 +33,7 @@ SIGNATURES = {
     "functional.nearest_code": "vectors, codebook",
     "functional.perplexity": "counts",
     "ComplementaryMask": (
-        "channels, *, fusion=None, side='output', threshold=0.05, init=0.1, gate=hard_gate, channel_dim=1, "
+        "channels, *, fusion=None, side='output', entry=None, threshold=0.05, init=0.1, gate=hard_gate, channel_dim=1, "
         "min_channels=0, device=None"
     ),
     "ComplementaryMask.complementary": "self, x, modality=None",
