@@ -13,6 +13,7 @@ In your own training loop::
 """
 
 from maskfusion import functional as functional
+from maskfusion._compact import compact as compact
 from maskfusion._losses import ComplementaryLoss as ComplementaryLoss
 from maskfusion._losses import LossTerms as LossTerms
 from maskfusion._mask import ComplementaryMask as ComplementaryMask
@@ -47,6 +48,7 @@ __all__ = [
     "ResidualQuantizer",
     "VectorQuantizer",
     "absolute_sum",
+    "compact",
     "functional",
     "hard_gate",
     "parameter_groups",

@@ -92,6 +92,7 @@ SIGNATURES = {
         "self, prediction, target, *, inputs=None, reconstructions=None, quantized=None, masks=None"
     ),
     "LossTerms": "total, task, reconstruction, code, mask",
+    "compact": "mask, consumer",
     "parameter_groups": "model, *, lr, weight_decay=0.0, mask_lr=None",
     "unwrap_fusion": "model",
     "wrap_fusion": "model, path, channels, **options",
@@ -184,6 +185,10 @@ def test_import_loads_nothing_else(imported: list[str]) -> None:
 
 def test_import_does_not_load_the_compiler(imported: list[str]) -> None:
     assert [name for name in imported if name.startswith(("torch._dynamo", "torch._inductor"))] == []
+
+
+def test_import_does_not_load_the_integrations(imported: list[str]) -> None:
+    assert [name for name in imported if name.startswith("maskfusion.integrations")] == []
 
 
 def test_version() -> None:

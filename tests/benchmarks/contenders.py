@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from maskfusion import ComplementaryMask, VectorQuantizer
 
-Step = Callable[[], None]
+Step = Callable[[], object]
 CODES, DIM, DECAY, BETA = 512, 64, 0.99, 0.25
 CODEBOOKS = (512, 2048, 8192, 65536)
 
@@ -25,6 +25,12 @@ class Shape(NamedTuple):
         generator = torch.Generator().manual_seed(seed)
         latents = torch.randn(self.size, generator=generator, device="cpu")
         return latents.to(torch.get_default_device()).requires_grad_()
+
+    def small(self) -> "Shape":
+        """Return a batch with as many channels and 8 vectors."""
+        size = [2] * len(self.size)
+        size[0], size[self.channel_dim] = 8 // 2 ** (len(size) - 2), self.size[self.channel_dim]
+        return Shape(tuple(size), self.channel_dim)
 
     def rows(self) -> Tensor:
         """Return the latents as contiguous ``(vectors, dim)``."""
@@ -136,41 +142,41 @@ def bare_search(shape: Shape) -> Step:
     size = 1024 if rows.device.type == "cpu" else len(rows)
 
     def step() -> None:
-        for part in rows.split(size):
+        for part in torch.split(rows, size):
             torch.addmm(norms, part, codebook.t(), alpha=-2).argmin(1)
 
     return step
 
 
-def masked(compiled: bool = False) -> Step:
+def masked(shape: Shape, compiled: bool = False) -> Step:
     """The library's mask."""
-    mask: Callable[[Tensor], Tensor] = ComplementaryMask(128)
-    return _multiply_step(torch.compile(mask, fullgraph=True) if compiled else mask)
+    mask: Callable[[Tensor], Tensor] = ComplementaryMask(shape.size[1])
+    return _multiply_step(torch.compile(mask, fullgraph=True) if compiled else mask, shape)
 
 
-def constant_multiply(compiled: bool = False) -> Step:
+def constant_multiply(shape: Shape, compiled: bool = False) -> Step:
     """The floor of any mask: a multiply by constants, one a channel."""
-    constant = torch.rand(128, 1, 1)
+    constant = torch.rand(shape.size[1], 1, 1)
 
     def multiply(x: Tensor) -> Tensor:
         return x * constant
 
-    return _multiply_step(torch.compile(multiply, fullgraph=True) if compiled else multiply)
+    return _multiply_step(torch.compile(multiply, fullgraph=True) if compiled else multiply, shape)
 
 
-def autograd_multiply() -> Step:
+def autograd_multiply(shape: Shape) -> Step:
     """The same with a gradient for the factors, as autograd does it by itself."""
-    factors = torch.rand(128, 1, 1, requires_grad=True)
-    return _multiply_step(lambda x: x * factors)
+    factors = torch.rand(shape.size[1], 1, 1, requires_grad=True)
+    return _multiply_step(lambda x: x * factors, shape)
 
 
-def _multiply_step(multiply: Callable[[Tensor], Tensor]) -> Step:
-    x = torch.randn(128, 128, 32, 32, requires_grad=True)
+def _multiply_step(multiply: Callable[[Tensor], Tensor], shape: Shape) -> Step:
+    x = torch.randn(shape.size, requires_grad=True)
     gradient = torch.ones_like(x)
 
     def step() -> None:
         x.grad = None
-        multiply(x).backward(gradient)
+        torch.autograd.backward(multiply(x), gradient)
 
     return step
 
@@ -187,7 +193,7 @@ def changed_by_bf16(name: str, device: str) -> float:
     for under_autocast, plain in ((latents, latents), (latents.bfloat16(), latents.bfloat16().float())):
         with torch.autocast(latents.device.type, dtype=torch.bfloat16):
             indices = quantizer(under_autocast).indices
-        changed.append((indices != quantizer(plain).indices).float().mean().item())
+        changed.append(float((indices != quantizer(plain).indices).float().mean()))
     return max(changed)
 
 
@@ -199,19 +205,36 @@ RIVALS: dict[str, Callable[[Shape], Step]] = {
     "ours, bf16 autocast": ours_autocast,
     "ours, compiled": ours_compiled,
 }
-MASKS: dict[str, Callable[[], Step]] = {
+MASKS: dict[str, Callable[[Shape], Step]] = {
     "ours": masked,
     "multiply by a constant": constant_multiply,
     "multiply, autograd": autograd_multiply,
     "ours, compiled": partial(masked, compiled=True),
     "multiply by a constant, compiled": partial(constant_multiply, compiled=True),
 }
-CASES: dict[str, Callable[[], Step]] = {
+
+
+class Case(NamedTuple):
+    """What makes a step, and its batch."""
+
+    make: Callable[[Shape], Step]
+    shape: Shape
+
+    def step(self) -> Step:
+        """Make the step that is measured."""
+        return self.make(self.shape)
+
+    def small_step(self) -> Step:
+        """Make one that loads the same code and takes next to no memory."""
+        return self.make(self.shape.small())
+
+
+CASES = {
     **{
-        f"{name}: {rival}": partial(make, shape)
+        f"{name}: {rival}": Case(make, shape)
         for rival, make in RIVALS.items()
         for name, shape in SHAPES.items()
     },
-    **{f"{codes} codes": partial(ours, Shape((2, 64, 32, 32), 1), codes) for codes in CODEBOOKS},
-    **{f"mask: {name}": make for name, make in MASKS.items()},
+    **{f"{codes} codes": Case(partial(ours, codes=codes), Shape((2, 64, 32, 32), 1)) for codes in CODEBOOKS},
+    **{f"mask: {name}": Case(make, Shape((128, 128, 32, 32), 1)) for name, make in MASKS.items()},
 }

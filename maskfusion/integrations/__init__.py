@@ -1,0 +1,1 @@
+"""Callbacks for trainers, each imported only on use: ``maskfusion.integrations.lightning`` and ``.transformers``."""

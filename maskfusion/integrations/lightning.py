@@ -1,0 +1,99 @@
+"""A callback for Lightning; needs the package lightning."""
+
+from typing import Any, cast
+
+from typing_extensions import override
+
+from maskfusion._checks import expect_int
+from maskfusion._tracker import ComplementarityTracker
+from maskfusion.integrations._missing import missing
+
+try:
+    from lightning.pytorch import Callback, LightningModule, Trainer
+except ImportError as error:
+    raise missing("lightning", "pip install lightning") from error
+
+__all__ = ["ComplementarityCallback"]
+
+
+class ComplementarityCallback(Callback):
+    """Update a ``ComplementarityTracker`` during training, log its ``metrics()``, and keep its history in checkpoints.
+
+    It finds the masks in the module by itself. Metrics go to every logger of the trainer and can be monitored, as in
+    ``EarlyStopping("zeta")``. A resumed run carries the history on.
+
+    Args:
+        every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
+
+    Attributes:
+        tracker: The ``ComplementarityTracker``; None until training starts.
+
+    Raises:
+        TypeError: If ``every_n_steps`` is no integer.
+        ValueError: If ``every_n_steps`` is below 1; when training starts, if the module has no mask.
+
+    Examples:
+        >>> from lightning.pytorch import Trainer
+        >>> callback = ComplementarityCallback(every_n_steps=100)
+        >>> trainer = Trainer(callbacks=[callback], accelerator="cpu", logger=False)
+        >>> callback in trainer.callbacks
+        True
+    """
+
+    def __init__(self, every_n_steps: int | None = None) -> None:
+        super().__init__()
+        if every_n_steps is not None:
+            expect_int("every_n_steps", every_n_steps, least=1)
+        self.every_n_steps = every_n_steps
+        self.tracker: ComplementarityTracker | None = None
+        self._module: LightningModule | None = None
+        self._seen = 0
+        self._saved: dict[str, Any] = {}
+
+    @override
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Find the masks; take up the history of the checkpoint, if there was one."""
+        if self.tracker is None or self._module is not pl_module:
+            self.tracker, self._module = ComplementarityTracker(pl_module), pl_module
+        if self._saved:
+            self.tracker.set_extra_state(self._saved)
+            self._saved = {}
+        self._seen = trainer.global_step
+
+    @override
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
+        """Update and log, if it is time."""
+        n, step = self.every_n_steps, trainer.global_step
+        if n is None or step // n == self._seen // n:
+            return
+        self._seen = step
+        metrics = self._update(step)
+        pl_module.log_dict(metrics, on_step=True, on_epoch=False, logger=False, batch_size=1)
+        for (
+            logger
+        ) in trainer.loggers:  # here, since the trainer itself would write only every `log_every_n_steps`
+            logger.log_metrics(metrics, step)
+
+    @override
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Update and log, if it is time."""
+        if self.every_n_steps is None:
+            metrics = self._update(trainer.global_step)
+            pl_module.log_dict(
+                metrics, sync_dist=True
+            )  # equal in all processes; this keeps the trainer from warning
+
+    def _update(self, step: int) -> dict[str, float]:
+        tracker = cast("ComplementarityTracker", self.tracker)
+        tracker.update(step)
+        return tracker.metrics()
+
+    @override
+    def state_dict(self) -> dict[str, Any]:
+        """The history, as plain lists, dicts and numbers."""
+        return self._saved if self.tracker is None else self.tracker.get_extra_state()
+
+    @override
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Take up a history when training starts."""
+        self._saved = state_dict

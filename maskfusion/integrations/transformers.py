@@ -1,0 +1,87 @@
+"""A callback for the trainer of transformers; needs the packages transformers and accelerate."""
+
+from typing import Any, cast
+
+from typing_extensions import override
+
+from maskfusion._checks import expect_int
+from maskfusion._tracker import ComplementarityTracker
+from maskfusion.integrations._missing import missing
+
+try:
+    from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
+except ImportError as error:
+    raise missing("transformers", "pip install transformers accelerate") from error
+
+__all__ = ["ComplementarityCallback"]
+
+KEY = "maskfusion.ComplementarityCallback"
+
+
+class ComplementarityCallback(TrainerCallback):
+    """Update a ``ComplementarityTracker`` during training, log its ``metrics()``, and keep its history in checkpoints.
+
+    It finds the masks in the model by itself. Metrics go through ``trainer.log``, so to whatever ``report_to`` names and into
+    ``trainer.state.log_history``. The history is part of ``trainer_state.json`` in each checkpoint, and a run that resumes from
+    there carries it on, whatever ``restore_callback_states_from_checkpoint`` says. Callbacks do not know their trainer, so this
+    one is added to a trainer that exists::
+
+        trainer = Trainer(model, args, train_dataset=data)
+        trainer.add_callback(ComplementarityCallback(trainer))
+        trainer.train()
+
+    Args:
+        trainer: The trainer whose ``log`` is called.
+        every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
+
+    Attributes:
+        tracker: The ``ComplementarityTracker``; None until training starts.
+
+    Raises:
+        TypeError: If ``trainer`` is no ``Trainer`` or ``every_n_steps`` no integer.
+        ValueError: If ``every_n_steps`` is below 1; when training starts, if the model has no mask.
+    """
+
+    def __init__(self, trainer: Trainer, every_n_steps: int | None = None) -> None:
+        if not isinstance(trainer, Trainer):
+            raise TypeError(f"`trainer` (={trainer!r}) must be a transformers.Trainer.")
+        if every_n_steps is not None:
+            expect_int("every_n_steps", every_n_steps, least=1)
+        self.every_n_steps = every_n_steps
+        self.tracker: ComplementarityTracker | None = None
+        self._trainer = trainer
+
+    @override
+    def on_train_begin(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Find the masks; take up the history of the checkpoint, if there was one."""
+        self.tracker = ComplementarityTracker(kwargs["model"])
+        states: Any = state.stateful_callbacks
+        if KEY in states:
+            self.tracker.set_extra_state(states[KEY])
+
+    @override
+    def on_step_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Update and log, if it is time."""
+        if self.every_n_steps is not None and state.global_step % self.every_n_steps == 0:
+            self._update(state, control)
+
+    @override
+    def on_epoch_end(
+        self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
+    ) -> None:
+        """Update and log, if it is time."""
+        if self.every_n_steps is None:
+            self._update(state, control)
+
+    def _update(self, state: TrainerState, control: TrainerControl) -> None:
+        tracker = cast("ComplementarityTracker", self.tracker)
+        tracker.update(state.global_step)
+        states: Any = state.stateful_callbacks
+        states[KEY] = tracker.get_extra_state()
+        due = control.should_log
+        self._trainer.log(tracker.metrics())
+        control.should_log = due  # `log` takes it back, and the loss of this step may still wait for it
