@@ -1,7 +1,9 @@
 """VectorQuantizer: what it promises at full size, on real data, and over whole trainings."""
 
 import copy
+import inspect
 import io
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +20,7 @@ DIGITS = Path(__file__).parents[2] / "shared" / "data" / "digits" / "mnist.npz"
 FLOAT = 4
 
 
-def largest_allocation(step: object) -> int:
+def largest_allocation(step: Callable[[], object]) -> int:
     """Bytes of the largest piece of memory that an operation takes, inside of operators of our own too."""
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         step()
@@ -90,7 +92,7 @@ def test_fast_path_is_the_plain_path(codes: int, channel_last: bool, dtype: torc
     ]
     for actual, expected in zip(*gradients, strict=True):
         torch.testing.assert_close(
-            actual[..., :], expected, rtol=2e-2 if dtype == torch.bfloat16 else 1e-4, atol=1e-2
+            actual, expected, rtol=2e-2 if dtype == torch.bfloat16 else 1e-4, atol=1e-2
         )
 
 
@@ -190,7 +192,8 @@ def test_checkpoint_of_another_codebook_says_so(decay: float | None) -> None:
     before = copy.deepcopy(vq)
     with pytest.raises(RuntimeError, match=r"size mismatch for codebook.*\[8, 4\].*\[6, 4\]"):
         vq.load_state_dict(mf.VectorQuantizer(4, 8, decay=decay).state_dict())
-    assert same_state(vq, before)
+    assert torch.equal(vq.codebook, before.codebook)
+    assert torch.equal(vq.cluster_size, before.cluster_size)
 
 
 def test_shifted_data_pick_the_same_codes() -> None:
@@ -240,8 +243,6 @@ def test_frozen_through_whole_steps_of_training(decay: float | None) -> None:
 
 def test_table_of_arguments_is_complete() -> None:
     """Every argument of the most used library of its kind stands in the guide."""
-    import inspect
-
     peer = pytest.importorskip("vector_quantize_pytorch", reason="make benchmark installs it")
     guide = (Path(__file__).parents[1] / "docs" / "quantizers.md").read_text()
     kinds = (
@@ -263,3 +264,22 @@ def test_table_of_arguments_is_complete() -> None:
         if name not in {"self", "x"} and f"`{name}`" not in guide
     ]
     assert missing == []
+
+
+def test_codes_of_that_library_move_over() -> None:
+    peer = pytest.importorskip("vector_quantize_pytorch", reason="make benchmark installs it")
+    theirs = peer.VectorQuantize(8, 32, decay=0.9, rotation_trick=False)
+    z = torch.randn(4, 50, 8)
+    theirs(z)
+    state = theirs.eval().state_dict()
+    ours = mf.VectorQuantizer(8, 32, channel_dim=-1).eval()
+    ours.load_state_dict(
+        {
+            "codebook": state["_codebook.embed"][0],
+            "cluster_size": state["_codebook.cluster_size"][0],
+            "initialized": torch.tensor(True),
+        }
+    )
+    quantized, indices, _ = theirs(z)
+    assert torch.equal(ours(z).indices, indices)
+    torch.testing.assert_close(ours(z).quantized, quantized)
