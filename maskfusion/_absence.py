@@ -134,14 +134,18 @@ def _tensors(batches: Batches) -> Iterator[tuple[str, Tensor]]:
 
 def _expect_shape(name: str, found: Tensor, wanted: Tensor) -> None:
     if found.shape != wanted.shape:
-        raise ValueError(f"`batches` gives samples of {name!r} in different shapes; they must have one shape.")
+        raise ValueError(
+            f"`batches` gives samples of {name!r} in different shapes; they must have one shape."
+        )
 
 
 def _expect_samples(counts: Iterable[int]) -> int:
     """The number of samples, if all inputs have it."""
     different = set(counts)
     if len(different) != 1 or not all(different):
-        raise ValueError(f"`batches` holds {sorted(different)} samples of its inputs; it must hold the same, at least one.")
+        raise ValueError(
+            f"`batches` holds {sorted(different)} samples of its inputs; it must hold the same, at least one."
+        )
     return different.pop()
 
 
