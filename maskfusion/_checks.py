@@ -122,3 +122,14 @@ def refuse_nonfinite(name: str, fine: Tensor) -> None:
         raise ValueError(
             f"`{name}` has {bad} of {fine.numel()} vectors with NaN or inf. Nothing was changed."
         )
+
+
+def expect_indices(name: str, indices: Tensor, size: int) -> Tensor:
+    """Return ``indices`` if they are integers in [0, size); the range is looked at on a CPU only, where it costs no waiting."""
+    if indices.is_floating_point() or indices.dtype == torch.bool:
+        raise TypeError(f"`{name}` of dtype {indices.dtype} must be integers.")
+    if indices.device.type == "cpu" and indices.numel() and not torch.compiler.is_compiling():
+        low, high = (int(bound) for bound in indices.aminmax())
+        if low < 0 or high >= size:
+            raise ValueError(f"`{name}` from {low} to {high} must lie in [0, {size}).")
+    return indices

@@ -1,7 +1,6 @@
 """A vector quantiser whose codebook fits its data from the first batch."""
 
 from collections.abc import Callable
-from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +12,7 @@ from maskfusion._assignment import Assignment, assign
 from maskfusion._checks import (
     expect_choice,
     expect_features,
+    expect_indices,
     expect_int,
     expect_mask,
     expect_number,
@@ -21,6 +21,7 @@ from maskfusion._checks import (
 from maskfusion._codebook import Processes, in_backward
 from maskfusion._quantized import Quantized
 from maskfusion._search import of_finite_length
+from maskfusion._steady_state import SteadyState
 from maskfusion._straight_through import straight_through
 from maskfusion._typing import Bool, Float, Int
 
@@ -31,7 +32,7 @@ USED = 0.01
 """A code counts as used while its running count is above this share of the mean count."""
 
 
-class VectorQuantizer(nn.Module):
+class VectorQuantizer(SteadyState):
     r"""Replace every vector of channels by the nearest code of a learned codebook.
 
     .. math:: z_i \to \hat z_i = c_q, \qquad q = \arg\min_k \lVert z_i - c_k \rVert
@@ -276,12 +277,7 @@ class VectorQuantizer(nn.Module):
             TypeError: If ``indices`` are no integers.
             ValueError: If an index is out of range; on a CPU only, where it costs no waiting.
         """
-        if indices.is_floating_point() or indices.dtype == torch.bool:
-            raise TypeError(f"`indices` of dtype {indices.dtype} must be integers.")
-        if indices.device.type == "cpu" and indices.numel() and not torch.compiler.is_compiling():
-            low, high = (int(bound) for bound in indices.aminmax())
-            if low < 0 or high >= self.codebook_size:
-                raise ValueError(f"`indices` from {low} to {high} must lie in [0, {self.codebook_size}).")
+        expect_indices("indices", indices, self.codebook_size)
         return nn.functional.embedding(indices, self.codebook).movedim(-1, self.channel_dim)
 
     def usage(self) -> float:
@@ -293,18 +289,8 @@ class VectorQuantizer(nn.Module):
         self.frozen = frozen
         if self.decay is None:
             self.codebook.requires_grad_(not frozen)
+            self.codebook.grad = None  # an optimiser would still follow one that is there
         return self
-
-    @override
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "VectorQuantizer":
-        """Move to another device as asked, but stay in float32: a codebook in half precision cannot follow its data."""
-
-        def keep_precision(tensor: Tensor) -> Tensor:
-            moved = fn(tensor)
-            return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
-
-        apply = cast("Callable[..., VectorQuantizer]", super()._apply)
-        return apply(keep_precision, recurse)
 
     @override
     def extra_repr(self) -> str:

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import maskfusion as mf
@@ -114,3 +115,10 @@ def gradients(run: Callable[..., Tensor], *inputs: Tensor) -> tuple[Tensor, ...]
     output = run(*inputs)
     weights = torch.linspace(-1.0, 1.0, output.numel(), dtype=output.dtype).reshape(output.shape)
     return torch.autograd.grad((output * weights).sum(), inputs)
+
+
+def largest_allocation(step: Callable[[], object]) -> int:
+    """Bytes of the largest piece of memory that an operation takes, inside of operators of our own too."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
+        step()
+    return max(event.self_cpu_memory_usage for event in record.events())

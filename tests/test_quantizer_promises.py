@@ -3,28 +3,19 @@
 import copy
 import inspect
 import io
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.profiler import ProfilerActivity, profile
 
 import maskfusion as mf
 from maskfusion._assignment import Assignment, assign, assign_plain
-from tests.helpers import quantizer, same_state
+from tests.helpers import largest_allocation, quantizer, same_state
 
 DIGITS = Path(__file__).parents[2] / "shared" / "data" / "digits" / "mnist.npz"
 FLOAT = 4
-
-
-def largest_allocation(step: Callable[[], object]) -> int:
-    """Bytes of the largest piece of memory that an operation takes, inside of operators of our own too."""
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
-        step()
-    return max(event.self_cpu_memory_usage for event in record.events())
 
 
 def training_step(vq: nn.Module, z: Tensor) -> None:
@@ -192,8 +183,16 @@ def test_checkpoint_of_another_codebook_says_so(decay: float | None) -> None:
     before = copy.deepcopy(vq)
     with pytest.raises(RuntimeError, match=r"size mismatch for codebook.*\[8, 4\].*\[6, 4\]"):
         vq.load_state_dict(mf.VectorQuantizer(4, 8, decay=decay).state_dict())
-    assert torch.equal(vq.codebook, before.codebook)
-    assert torch.equal(vq.cluster_size, before.cluster_size)
+    assert same_state(vq, before), "loaded as a whole or not at all"
+
+
+def test_frozen_with_a_gradient_pending() -> None:
+    vq = quantizer(torch.randn(6, 4), decay=None)
+    optimizer = torch.optim.Adam(vq.parameters(), lr=0.1)
+    vq(torch.randn(20, 4)).loss.backward()
+    before = vq.freeze().codebook.clone()
+    optimizer.step()
+    assert torch.equal(vq.codebook, before)
 
 
 def test_shifted_data_pick_the_same_codes() -> None:
