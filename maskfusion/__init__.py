@@ -12,8 +12,10 @@ In your own training loop::
     tracker.update(); print(tracker.zeta())
 """
 
+from maskfusion import contribution as contribution
 from maskfusion import functional as functional
 from maskfusion._compact import compact as compact
+from maskfusion._contributions import Contributions as Contributions
 from maskfusion._losses import ComplementaryLoss as ComplementaryLoss
 from maskfusion._losses import LossTerms as LossTerms
 from maskfusion._mask import ComplementaryMask as ComplementaryMask
@@ -26,6 +28,7 @@ from maskfusion._residual import ResidualQuantizer as ResidualQuantizer
 from maskfusion._tracker import ComplementarityTracker as ComplementarityTracker
 from maskfusion._wrap import unwrap_fusion as unwrap_fusion
 from maskfusion._wrap import wrap_fusion as wrap_fusion
+from maskfusion.contribution import measure_contributions as measure_contributions
 from maskfusion.functional import absolute_sum as absolute_sum
 from maskfusion.functional import hard_gate as hard_gate
 from maskfusion.functional import positive_sum as positive_sum
@@ -41,6 +44,7 @@ __all__ = [
     "ComplementarityTracker",
     "ComplementaryLoss",
     "ComplementaryMask",
+    "Contributions",
     "LossTerms",
     "ProductQuantizer",
     "ProjectedQuantizer",
@@ -49,8 +53,10 @@ __all__ = [
     "VectorQuantizer",
     "absolute_sum",
     "compact",
+    "contribution",
     "functional",
     "hard_gate",
+    "measure_contributions",
     "parameter_groups",
     "positive_sum",
     "random_gate",

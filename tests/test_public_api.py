@@ -23,9 +23,30 @@ FUNCTIONS = {
     "ternary_gate": GATE,
     "unit_length": "vectors",
 }
+CONTRIBUTION = {
+    "Contributions": "metric, absent, modalities, values, shapley, error, orders, kept, zeta",
+    "measure_contributions": (
+        "model, batches, *, metric=None, absent=zeroed, call=None, modalities=None, orders=None, generator=None"
+    ),
+}
 SIGNATURES = {
     **FUNCTIONS,
     **{f"functional.{name}": text for name, text in FUNCTIONS.items()},
+    **CONTRIBUTION,
+    **{f"contribution.{name}": text for name, text in CONTRIBUTION.items()},
+    "contribution.accuracy": "prediction, target",
+    "contribution.by_keyword": "model, inputs",
+    "contribution.by_mapping": "model, inputs",
+    "contribution.by_position": "model, inputs",
+    "contribution.mean_replaced": "batches",
+    "contribution.permuted": "batches, generator=None",
+    "contribution.shapley_values": "players, values",
+    "contribution.zeroed": "name, values, rows",
+    **dict.fromkeys(
+        (f"Contributions.{name}" for name in ("alone", "utilisation", "with_all", "with_none", "without")),
+        "property",
+    ),
+    "Contributions.as_dict": "self",
     "functional.apply_gate": "features, gate, channel_dim=1",
     "functional.complementarity": "shares",
     "functional.kept_ratio": "kept",
@@ -143,11 +164,12 @@ def test_names_and_signatures() -> None:
 
 def test_names_are_sorted_and_there() -> None:
     assert list(mf.__all__) == sorted(mf.__all__)
+    assert list(mf.contribution.__all__) == sorted(mf.contribution.__all__)
     assert list(mf.functional.__all__) == sorted(mf.functional.__all__)
     public = {
         name for name, value in vars(mf).items() if name[0] != "_" and not isinstance(value, ModuleType)
     }
-    assert public | {"functional"} == set(mf.__all__)
+    assert public | {"contribution", "functional"} == set(mf.__all__)
 
 
 def test_everything_public_is_documented() -> None:
