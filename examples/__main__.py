@@ -1,19 +1,28 @@
-"""The command line: ``python -m examples compare`` and ``python -m examples show``."""
+"""The command line: ``python -m examples compare | train | show | data check | zeta``."""
 
 import shlex
 import sys
 from argparse import ArgumentParser as PlainParser
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.markup import escape
 
 from examples.compare import compare, plan
+from examples.data import DATA_SETS, find, load
+from examples.data.place import OnError, Place
+from examples.hardware import Hardware, first_process
 from examples.plots import draw
 from examples.recipe import add_recipe_arguments, build_recipe, recipe_path
-from examples.results import Results
-from examples.tables import show
+from examples.results import METRICS, EpochRecord, Results
+from examples.runs import RunFolder
+from examples.tables import checked, epoch_line, run_sentence, show
+from examples.zeta.command import zeta, zeta_parser
+
+Command = Callable[[ArgumentParser, Namespace, Sequence[str]], int]
+_WRONG = (FileNotFoundError, ModuleNotFoundError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -21,67 +30,178 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else list(arguments)
     parser = ArgumentParser(prog="python -m examples", description="The paper rebuilt on top of maskfusion.")
     commands = parser.add_subcommands(required=True)
-    compare_parser = _compare_parser(arguments)
-    commands.add_subcommand("compare", compare_parser, help="Train every row of a recipe with every seed.")
-    show_parser = ArgumentParser()
-    show_parser.add_argument("folder", type=Path, help="Where a comparison wrote its results.json.")
-    commands.add_subcommand(
-        "show", show_parser, help="Print the table and draw the pictures again, from results.json."
-    )
+    parsers = {
+        "compare": (_compare_parser(arguments), "Train every row of a recipe with every seed.", _compare),
+        "train": (
+            _train_parser(arguments),
+            "Train one row with one seed, with logs and checkpoints.",
+            _train,
+        ),
+        "show": (_show_parser(), "Print the table and draw the pictures again, from results.json.", _show),
+        "data": (ArgumentParser(), "Look at the files of a data set before anything waits for them.", _data),
+        "zeta": (zeta_parser(), "Turn the dials of made-up data, and see what zeta makes of it.", zeta),
+    }
+    for name, (command, words, _) in parsers.items():
+        commands.add_subcommand(name, command, help=words)
+    _add_check(parsers["data"][0])
     parsed = parser.parse_args(arguments)
-    if parsed.subcommand == "show":
-        return _show(parsed.show.folder)
-    return _compare(compare_parser, parsed.compare, arguments)
+    command, _, run = parsers[parsed.subcommand]
+    try:
+        return run(command, parsed[parsed.subcommand], arguments)
+    except _WRONG as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        return 2
 
 
-def _compare_parser(arguments: Sequence[str]) -> ArgumentParser:
+def _recipe_parser(arguments: Sequence[str]) -> ArgumentParser:
     first = PlainParser(add_help=False, allow_abbrev=False)
     first.add_argument("--data", default="mfeat")
     data: str = first.parse_known_args(arguments)[0].data
     parser = ArgumentParser(default_config_files=[str(recipe_path(data))])
-    parser.add_argument("--root", type=Path | None, default=None, help="Folder of the data files.")
+    _add_place(parser)
+    parser.add_argument("--output", type=Path | None, default=None, help="Folder to write to.")
+    parser.add_argument("--fresh", action="store_true", help="Start anew what is finished or was cut short.")
+    parser.add_argument("--accelerator", type=str, default="cpu", help="What Lightning runs on.")
+    return parser
+
+
+def _compare_parser(arguments: Sequence[str]) -> ArgumentParser:
+    parser = _recipe_parser(arguments)
     parser.add_argument("--rows", type=str, nargs="+", default=None, help="Only these rows of the recipe.")
-    parser.add_argument(
-        "--output", type=Path | None, default=None, help="Folder to write to (default: runs/DATA)."
-    )
     parser.add_argument(
         "--workers", type=int | None, default=None, help="Processes (default: one for each core)."
     )
-    parser.add_argument("--accelerator", type=str, default="cpu", help="What Lightning runs on.")
+    parser.add_argument("--keep", action="store_true", help="Keep the checkpoints of finished runs.")
     add_recipe_arguments(parser)
     return parser
 
 
+def _train_parser(arguments: Sequence[str]) -> ArgumentParser:
+    parser = _recipe_parser(arguments)
+    parser.add_argument("--row", type=str, default="mask", help="Row of the recipe.")
+    parser.add_argument("--seed", type=int, default=0, help="Of split, weights and batches.")
+    parser.add_argument("--devices", type=int, default=1, help="Processes on each machine.")
+    parser.add_argument("--nodes", type=int, default=1, help="Machines.")
+    parser.add_argument("--readers", type=int, default=0, help="Processes that read ahead, for each process.")
+    parser.add_argument("--log", type=list[str], default=["csv"], help="Loggers: csv, tensorboard.")
+    add_recipe_arguments(parser)
+    return parser
+
+
+def _show_parser() -> ArgumentParser:
+    parser = ArgumentParser()
+    parser.add_argument("folder", type=Path, help="Where a comparison wrote its results.json.")
+    return parser
+
+
+def _add_check(data: ArgumentParser) -> None:
+    check = ArgumentParser()
+    check.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}.")
+    _add_place(check)
+    data.add_subcommands(required=True).add_subcommand("check", check, help="Verify layout and counts.")
+
+
+def _add_place(parser: ArgumentParser) -> None:
+    parser.add_argument("--root", type=Path | None, default=None, help="Folder of the data files.")
+    parser.add_argument("--cache", type=Path | None, default=None, help="Folder for decoded copies.")
+    parser.add_argument(
+        "--on_error", "--on-error", type=OnError, default="raise", help="At files that are damaged."
+    )
+
+
 def _compare(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
-    console, errors = Console(), Console(stderr=True)
-    try:
-        recipe = build_recipe(parser, parsed)
-        jobs = plan(recipe, root=parsed.root, rows=parsed.rows, accelerator=parsed.accelerator)
-    except (FileNotFoundError, ValueError) as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
-    command = shlex.join(["python", "-m", "examples", *arguments])
+    console = Console()
+    recipe = build_recipe(parser, parsed)
     folder = parsed.output or Path("runs") / recipe.data
+    hardware = Hardware(parsed.accelerator)
+    jobs = plan(recipe, folder, place=_place(parsed), rows=parsed.rows, hardware=hardware, keep=parsed.keep)
     try:
-        results = compare(jobs, workers=parsed.workers, command=command, console=console)
+        results = compare(
+            jobs, workers=parsed.workers, command=_typed(arguments), console=console, fresh=parsed.fresh
+        )
     except KeyboardInterrupt:
-        errors.print("Stopped; nothing was written.")
+        Console(stderr=True).print("Stopped; the same command goes on from here.")
         return 130
     results.write(folder / "results.json")
-    return _show(folder)
+    return _present(folder, console)
 
 
-def _show(folder: Path) -> int:
-    console, errors = Console(), Console(stderr=True)
+def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+    from examples.training import train  # noqa: PLC0415 - takes seconds
+
+    del arguments
+    console = Console(quiet=not first_process())
+    recipe = build_recipe(parser, parsed)
+    recipe.rows([parsed.row])
+    path = parsed.output or Path("runs") / recipe.data / parsed.row / f"seed-{parsed.seed}"
+    hardware = Hardware(parsed.accelerator, parsed.devices, parsed.nodes, parsed.readers)
+    folder = RunFolder(path)
+    data = load(recipe.data, _place(parsed), seed=parsed.seed, options=recipe.data_options)
+    run = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh) if first_process() else None
+    if run is not None:
+        console.print(
+            f"'{path}' is finished already; --fresh runs it again.", highlight=False, soft_wrap=True
+        )
+        console.print(run_sentence(run, METRICS[data.task]), highlight=False, soft_wrap=True)
+        return 0
+
+    def say(number: int, record: EpochRecord) -> None:
+        console.print(epoch_line(number, recipe.epochs, record), highlight=False, soft_wrap=True)
+
     try:
-        results = Results.read(folder / "results.json")
-    except (FileNotFoundError, ValueError) as error:
-        errors.print(f"[bold red]error:[/] {error}", highlight=False)
-        return 2
+        run = train(
+            parsed.row,
+            recipe,
+            data,
+            seed=parsed.seed,
+            folder=folder,
+            hardware=hardware,
+            loggers=tuple(parsed.log),
+            progress=console.is_terminal,
+            on_epoch=say,
+        )
+    except KeyboardInterrupt:
+        console.print("Stopped; the same command goes on after the last whole epoch.")
+        return 130
+    if first_process():
+        folder.finish(run, keep=True)
+    console.print(run_sentence(run, METRICS[data.task]), highlight=False, soft_wrap=True)
+    return 0
+
+
+def _show(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+    del parser, arguments
+    return _present(parsed.folder, Console())
+
+
+def _present(folder: Path, console: Console) -> int:
+    results = Results.read(folder / "results.json")
     show(results, console)
     pictures = "".join(f", {path}" for path in draw(results, folder))
     console.print(f"\nIn {folder / 'results.json'}{pictures}", highlight=False, soft_wrap=True)
     return 0
+
+
+def _data(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+    del parser, arguments
+    console = Console()
+    name = parsed.check.name
+    data_set = find(name)
+    findings = data_set.check(_place(parsed.check))
+    console.print(checked(name, findings))
+    if all(finding.good for finding in findings):
+        console.print("All there.")
+        return 0
+    console.print(data_set.source, highlight=False)
+    return 1
+
+
+def _place(parsed: Namespace) -> Place:
+    return Place(parsed.root, parsed.cache, parsed.on_error)
+
+
+def _typed(arguments: Sequence[str]) -> str:
+    return shlex.join(["python", "-m", "examples", *arguments])
 
 
 if __name__ == "__main__":

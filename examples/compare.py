@@ -8,8 +8,10 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from multiprocessing.synchronize import Event
 from pathlib import Path
+from threading import Thread
 from typing import NamedTuple, Protocol
 
 import torch
@@ -18,9 +20,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from typing_extensions import Self
 
 from examples.data import load
+from examples.data.place import Place
+from examples.hardware import Hardware
 from examples.methods import create
 from examples.recipe import Recipe
-from examples.results import Results, Run, machine, versions
+from examples.results import METRICS, Results, Run, machine, versions
+from examples.runs import RunFolder
 
 
 @dataclass(frozen=True)
@@ -31,24 +36,28 @@ class Job:
         row: Its name in the recipe.
         seed: Of split, weights and batches.
         recipe: All settings.
-        root: Where the data lies.
-        accelerator: What Lightning runs on.
+        place: Where the data lies.
+        folder: Where the run lies.
+        hardware: What it uses of the machine.
+        keep: Whether the checkpoints of a finished run stay.
     """
 
     row: str
     seed: int
     recipe: Recipe
-    root: Path | None
-    accelerator: str = "cpu"
+    place: Place
+    folder: RunFolder
+    hardware: Hardware = field(default_factory=Hardware)
+    keep: bool = False
 
 
 class Tick(NamedTuple):
-    """One epoch of one job is done, or, with an accuracy, the whole job."""
+    """One epoch of one job is done, or, with a score, the whole job."""
 
     row: str
     seed: int
     loss: float = 0.0
-    accuracy: float | None = None
+    score: float | None = None
 
 
 class Inbox(Protocol):
@@ -59,7 +68,13 @@ class Inbox(Protocol):
 
 
 def plan(
-    recipe: Recipe, *, root: Path | None, rows: Sequence[str] | None, accelerator: str = "cpu"
+    recipe: Recipe,
+    folder: Path,
+    *,
+    place: Place,
+    rows: Sequence[str] | None = None,
+    hardware: Hardware | None = None,
+    keep: bool = False,
 ) -> list[Job]:
     """Return the jobs of a comparison, after checking that data and methods are there.
 
@@ -68,11 +83,22 @@ def plan(
         ValueError: The recipe, or a data file, is wrong; says what.
     """
     chosen = recipe.rows(rows)
-    data = load(recipe.data, root, seed=recipe.first_seed, options=recipe.data_options)
+    data = load(recipe.data, place, seed=recipe.first_seed, options=recipe.data_options)
+    recipe.network.expect_pooled(data.modalities)
     for row in chosen.values():
         create(row.method, row.arguments).inputs(list(data.modalities))
+    if recipe.select == "validation" and data.validation is None:
+        raise ValueError(
+            f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
+        )
     seeds = range(recipe.first_seed, recipe.first_seed + recipe.seeds)
-    return [Job(name, seed, recipe, root, accelerator) for name in chosen for seed in seeds]
+    return [
+        Job(
+            name, seed, recipe, place, RunFolder(folder / name / f"seed-{seed}"), hardware or Hardware(), keep
+        )
+        for name in chosen
+        for seed in seeds
+    ]
 
 
 def run_job(job: Job, inbox: Inbox) -> Run:
@@ -84,62 +110,89 @@ def run_job(job: Job, inbox: Inbox) -> Run:
     try:
         run = train(
             job.row,
-            job.recipe.comparison[job.row],
             job.recipe,
-            load(job.recipe.data, job.root, seed=job.seed, options=job.recipe.data_options),
+            load(job.recipe.data, job.place, seed=job.seed, options=job.recipe.data_options),
             seed=job.seed,
-            on_epoch=lambda loss: inbox.put(Tick(job.row, job.seed, loss)),
-            accelerator=job.accelerator,
+            folder=job.folder,
+            hardware=job.hardware,
+            on_epoch=lambda _, record: inbox.put(Tick(job.row, job.seed, record.loss["total"])),
         )
     finally:
         torch.set_num_threads(threads)
-    inbox.put(Tick(job.row, job.seed, accuracy=run.accuracy))
+    job.folder.finish(run, keep=job.keep)
+    inbox.put(Tick(job.row, job.seed, score=run.score))
     return run
 
 
-def compare(jobs: Sequence[Job], *, workers: int | None, command: str, console: Console) -> Results:
-    """Run all jobs, show progress, return the results.
+def compare(
+    jobs: Sequence[Job], *, workers: int | None, command: str, console: Console, fresh: bool = False
+) -> Results:
+    """Run all jobs that are not finished yet, show progress, return the results.
 
     Args:
         jobs: From `plan`.
         workers: Processes; one for each core by default, 1 stays in this process.
         command: What was typed, for the record.
         console: Where progress is shown.
+        fresh: Whether finished runs are run again.
+
+    Raises:
+        ValueError: A run with other settings lies where one of these is to go.
     """
     start = time.perf_counter()
     recipe = jobs[0].recipe
-    workers = min(workers or os.cpu_count() or 1, len(jobs))
-    with Bar(len(jobs), len(jobs) * recipe.epochs, console) as bar:
-        runs = [run_job(job, bar) for job in jobs] if workers == 1 else spread(jobs, workers, bar)
-    data = load(recipe.data, jobs[0].root, seed=recipe.first_seed, options=recipe.data_options)
+    found = [job.folder.claim(job.row, job.seed, recipe, fresh=fresh) for job in jobs]
+    todo = [job for job, run in zip(jobs, found, strict=True) if run is None]
+    if len(todo) < len(jobs):
+        console.print(
+            f"{len(jobs) - len(todo)} of {len(jobs)} runs are finished already; --fresh runs them again.",
+            highlight=False,
+        )
+    workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
+    with Bar(len(todo), len(todo) * recipe.epochs, console) as bar:
+        made = iter([run_job(job, bar) for job in todo] if workers == 1 else spread(todo, workers, bar))
+    runs = [next(made) if run is None else run for run in found]
+    data = load(recipe.data, jobs[0].place, seed=recipe.first_seed, options=recipe.data_options)
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
     return Results(
         data=recipe.data,
         modalities=list(data.modalities),
         classes=len(data.classes),
-        samples={"train": len(data.train), "test": len(data.test)},
+        metric=METRICS[data.task],
+        samples={name: len(part) for name, part in parts.items() if part is not None},
         command=command,
         recipe=asdict(recipe),
         versions=versions(),
         machine=machine(workers),
-        seconds=time.perf_counter() - start,
+        seconds=time.perf_counter() - start
+        if len(todo) == len(jobs)
+        else sum(run.seconds for run in runs) / workers,
         runs=runs,
     )
 
 
 def spread(jobs: Sequence[Job], workers: int, bar: "Bar") -> list[Run]:
-    """Run all jobs in processes of their own, and return what they return, in order."""
+    """Run all jobs in processes of their own, and return what they return, in order.
+
+    They end with this process, whatever ends it.
+    """
     context = multiprocessing.get_context("spawn")
     inbox: multiprocessing.Queue[Tick] = context.Queue()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_join, initargs=(inbox,))
+    leave = context.Event()
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_join, initargs=(inbox, leave))
     try:
         futures = [pool.submit(_run_there, job) for job in jobs]
-        missing = len(jobs) * (jobs[0].recipe.epochs + 1)
+        missing = len(jobs)
         while missing:
             _raise_first(futures)
             with suppress(queue.Empty):
-                bar.put(inbox.get(timeout=0.5))
-                missing -= 1
+                tick = inbox.get(timeout=0.5)
+                bar.put(tick)
+                missing -= tick.score is not None
         return [future.result() for future in futures]
+    except BaseException:
+        leave.set()
+        raise
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -153,9 +206,17 @@ def _raise_first(futures: Sequence[Future[Run]]) -> None:
 _inboxes: list[Inbox] = []  # a process of the pool has one for its whole life
 
 
-def _join(inbox: Inbox) -> None:
+def _join(inbox: Inbox, leave: Event) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
     _inboxes.append(inbox)
+    Thread(target=_leave_with_parent, args=(leave,), daemon=True).start()
+
+
+def _leave_with_parent(leave: Event) -> None:
+    parent = multiprocessing.parent_process()
+    while not leave.wait(1.0) and parent is not None and parent.is_alive():
+        pass
+    os._exit(1)
 
 
 def _run_there(job: Job) -> Run:
@@ -192,11 +253,11 @@ class Bar:
     def put(self, tick: Tick) -> None:
         """Show one epoch more, or one run more."""
         name = f"{tick.row}, seed {tick.seed}"
-        if tick.accuracy is None:
+        if tick.score is None:
             self._progress.update(self._task, advance=1, description=f"{name}, loss {tick.loss:.3f}")
             return
         self._finished += 1
         self._progress.update(self._task, finished=self._finished)
         if not self._console.is_terminal:
-            line = f"{self._finished}/{self._runs} runs: {name}, accuracy {tick.accuracy:.1f} %"
+            line = f"{self._finished}/{self._runs} runs: {name}, {tick.score:.1f} %"
             self._console.print(line, highlight=False)

@@ -123,9 +123,13 @@ def complementarity_figure(masked: dict[str, list[Run]], results: Results) -> Fi
 
 
 def _curve(axis: Axes, values: Sequence[Sequence[float]], index: int, label: str) -> None:
-    table = np.array(values, dtype=np.float64)
+    longest = max(map(len, values))  # a run that stopped early is shorter
+    table = np.ma.masked_invalid([[*run, *[np.nan] * (longest - len(run))] for run in values])
     epochs = np.arange(1, table.shape[1] + 1)
     colour = COLOURS[index % len(COLOURS)]
     style = STYLES[index % len(STYLES)] if label else "-"
-    axis.fill_between(epochs, table.min(axis=0), table.max(axis=0), color=colour, alpha=0.15, linewidth=0)
-    axis.plot(epochs, table.mean(axis=0), color=colour, linestyle=style, linewidth=1.8, label=label)
+    low, high, mean = (
+        part.filled(np.nan) for part in (table.min(axis=0), table.max(axis=0), table.mean(axis=0))
+    )
+    axis.fill_between(epochs, low, high, color=colour, alpha=0.15, linewidth=0)
+    axis.plot(epochs, mean, color=colour, linestyle=style, linewidth=1.8, label=label)

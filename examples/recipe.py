@@ -4,9 +4,10 @@ The files lie in `recipes/`. Unknown keys, wrong types and impossible values are
 """
 
 from argparse import ArgumentError
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Literal
 
 from jsonargparse import ArgumentParser, Namespace
 
@@ -18,6 +19,9 @@ class Network:
     """Sizes of the network; the defaults are the published ones.
 
     Args:
+        encoder: Of images: "vqvae", the published convolutions, or "resnet18". Sequences and vectors keep their own.
+        pooling: Modality name to extra max-pools of stride 2 in its encoder, 0 when not named; its decoder undoes
+            them. The published spectrogram has one.
         width: Channels inside encoders and decoders.
         residual_width: Channels inside a residual block.
         residual_blocks: Residual blocks in a row.
@@ -26,12 +30,17 @@ class Network:
         decay: Of the codebook's moving averages.
         commitment: Beta, weight of the commitment term.
         restart: A code used less than this share of its fair part starts anew.
+        resnet_width: Channels of the first stage of ResNet-18; each stage has twice as many as the one before.
+        resnet_stages: Stages of ResNet-18, 2 to 4; with fewer the latent's grid is finer.
         head_width: Channels inside the head.
+        head_residual_width: Channels inside a residual block of the head.
         head_hidden: Width of the head's hidden layer.
         dropout: In the head.
     """
 
-    width: int = 64
+    encoder: Literal["vqvae", "resnet18"] = "vqvae"
+    pooling: dict[str, int] = field(default_factory=dict)
+    width: int = 128
     residual_width: int = 32
     residual_blocks: int = 2
     latent: int = 64
@@ -39,15 +48,38 @@ class Network:
     decay: float = 0.99
     commitment: float = 0.25
     restart: float = 0.05
+    resnet_width: int = 64
+    resnet_stages: int = 4
     head_width: int = 32
+    head_residual_width: int = 8
     head_hidden: int = 256
     dropout: float = 0.5
 
     def __post_init__(self) -> None:
-        """Refuse sizes below one."""
-        for name in ("width", "residual_width", "latent", "codes", "head_width", "head_hidden"):
+        """Refuse sizes below one, and stages that ResNet-18 does not have."""
+        for name in (
+            "width",
+            "residual_width",
+            "latent",
+            "codes",
+            "resnet_width",
+            "head_width",
+            "head_residual_width",
+            "head_hidden",
+        ):
             _expect_at_least(name, getattr(self, name), 1)
         _expect_at_least("residual_blocks", self.residual_blocks, 0)
+        for name, steps in self.pooling.items():
+            _expect_at_least(f"pooling.{name}", steps, 0)
+        if not 2 <= self.resnet_stages <= 4:
+            raise ValueError(f"`resnet_stages` (={self.resnet_stages}) must be 2, 3 or 4.")
+
+    def expect_pooled(self, modalities: Iterable[str]) -> None:
+        """Refuse to pool what is not among the modalities of a data set."""
+        known = list(modalities)
+        unknown = sorted(set(self.pooling) - set(known))
+        if unknown:
+            raise ValueError(f"`pooling` has unknown names {unknown}; the data has {known}.")
 
 
 @dataclass(frozen=True)
@@ -75,7 +107,7 @@ class Row:
 
     method: str
     quantise: bool = True
-    arguments: dict[str, str | int | float | bool] = field(default_factory=dict)
+    arguments: dict[str, bool | int | float | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -88,25 +120,37 @@ class Recipe:
         data_options: Further arguments of the data set's loader.
         seeds: How many seeds; each draws its split, its first weights and its batches.
         first_seed: The first of them.
-        epochs: Passes over the training data. The last weights are the ones that count.
-        batch_size: Samples in a step.
-        learning_rate: Of Adam with decoupled weight decay, falling to zero along a cosine.
+        epochs: Passes over the training data.
+        batch_size: Samples in a step, over all processes.
+        optimizer: Adam with decoupled weight decay, or stochastic gradient descent with momentum 0.9.
+        learning_rate: Its rate at the start.
+        schedule: The rate falls to zero along a cosine, or stays.
         weight_decay: On everything but Omega.
         mask_learning_rate: Of Omega; the same when not given.
+        gradient_clip: Largest norm of the gradient of all weights together.
+        precision: Of the arithmetic, in Lightning's words.
+        select: Which weights are scored: the last ones, or those with the lowest validation task loss.
+        patience: Stop after so many epochs without a lower validation task loss.
         loss: Weights of Eq. 1.
         network: Sizes.
     """
 
     data: str
     comparison: dict[str, Row]
-    data_options: dict[str, str | int | float | bool] = field(default_factory=dict)
+    data_options: dict[str, bool | int | float | list[int] | list[str] | str] = field(default_factory=dict)
     seeds: int = 3
     first_seed: int = 0
     epochs: int = 60
     batch_size: int = 32
+    optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: float = 1e-3
+    schedule: Literal["cosine", "constant"] = "cosine"
     weight_decay: float = 0.0
     mask_learning_rate: float | None = None
+    gradient_clip: float | None = None
+    precision: Literal["32-true", "bf16-mixed", "16-mixed"] = "32-true"
+    select: Literal["last", "validation"] = "last"
+    patience: int | None = None
     loss: LossWeights = field(default_factory=LossWeights)
     network: Network = field(default_factory=Network)
 
@@ -116,6 +160,12 @@ class Recipe:
             _expect_at_least(name, getattr(self, name), 1)
         if not self.comparison:
             raise ValueError("`comparison` (={}) must name at least one row.")
+        if self.patience is not None:
+            _expect_at_least("patience", self.patience, 1)
+            if self.select == "last":
+                raise ValueError(f"`patience` (={self.patience}) must go with `select: validation`.")
+        if self.gradient_clip is not None and self.gradient_clip <= 0:
+            raise ValueError(f"`gradient_clip` (={self.gradient_clip}) must be above 0.")
 
     def rows(self, names: Sequence[str] | None = None) -> dict[str, Row]:
         """Return the rows called `names`, in the recipe's order; all of them when none are named."""

@@ -12,7 +12,8 @@ from typing import Any
 
 from scipy.special import stdtrit
 
-FORMAT = 1
+FORMAT = 2
+METRICS = {"classification": "accuracy", "segmentation": "mIoU"}  # by task
 _PACKAGES = ("maskfusion", "torch", "lightning", "numpy")
 
 
@@ -25,6 +26,8 @@ class EpochRecord:
         complementary: Kept channels of each modality in percent of the fused space, Eq. 8; empty without mask.
         zeta: Complementarity, Eq. 7; None where it is undefined.
         flipped: Channels that opened or closed since the epoch before.
+        perplexity: Mean over the epoch, by modality; empty without quantisers.
+        validation: Task loss and score in percent on the validation part; empty without one.
         mask: One character a channel, ``1`` is kept, in the order of the modalities; empty without mask.
     """
 
@@ -32,6 +35,8 @@ class EpochRecord:
     complementary: dict[str, float]
     zeta: float | None
     flipped: int
+    perplexity: dict[str, float]
+    validation: dict[str, float]
     mask: str
 
 
@@ -45,10 +50,11 @@ class Run:
         method: By name.
         quantise: Whether it had quantisers and decoders.
         channels: Channels of each modality in the fused space.
-        accuracy: Of the final weights on the test samples, percent.
-        complementary: Kept channels of each modality at the end, percent of the fused space.
+        score: Of the chosen weights on the test samples, percent.
+        chosen: The epoch that gave them, from 1.
+        complementary: Kept channels of each modality in them, percent of the fused space.
         kept: The same, percent of the modality's own channels, Eq. 6.
-        zeta: At the end, Eq. 7; None where it is undefined.
+        zeta: Of them, Eq. 7; None where it is undefined.
         parameters: How many the network has.
         seconds: Training and test.
         epochs: One record each.
@@ -59,7 +65,8 @@ class Run:
     method: str
     quantise: bool
     channels: dict[str, int]
-    accuracy: float
+    score: float
+    chosen: int
     complementary: dict[str, float]
     kept: dict[str, float]
     zeta: float | None
@@ -76,7 +83,8 @@ class Results:
         data: Name of the data set.
         modalities: Their names, in order.
         classes: How many.
-        samples: How many to train on and to test on.
+        metric: What a score is, "accuracy" or "mIoU", the mean intersection over union of the classes.
+        samples: How many to train on, to choose the epoch by, and to test on.
         command: What was typed.
         recipe: All settings.
         versions: Of Python and the packages that matter.
@@ -89,6 +97,7 @@ class Results:
     data: str
     modalities: list[str]
     classes: int
+    metric: str
     samples: dict[str, int]
     command: str
     recipe: dict[str, Any]
@@ -126,10 +135,7 @@ class Results:
             raise ValueError(f"'{path}' is not JSON ({error}).") from error
         if not isinstance(raw, dict) or raw.get("format") != FORMAT:
             raise ValueError(f"'{path}' is not a results file of format {FORMAT}.")
-        runs = [
-            Run(**{**_checked(Run, run, path), "epochs": [_epoch(record, path) for record in run["epochs"]]})
-            for run in raw.get("runs", [])
-        ]
+        runs = [_run(run, path) for run in raw.get("runs", [])]
         return cls(**{**_checked(cls, raw, path), "runs": runs})
 
 
@@ -161,9 +167,9 @@ def interval(values: Sequence[float]) -> Interval:
 
 
 def paired_difference(runs: Iterable[Run], base: Iterable[Run]) -> Interval:
-    """Return the mean difference in accuracy to other runs on the same seeds, and its interval."""
-    other = {run.seed: run.accuracy for run in base}
-    return interval([run.accuracy - other[run.seed] for run in runs if run.seed in other])
+    """Return the mean difference in score to other runs on the same seeds, and its interval."""
+    other = {run.seed: run.score for run in base}
+    return interval([run.score - other[run.seed] for run in runs if run.seed in other])
 
 
 def finite(value: float) -> float | None:
@@ -180,6 +186,15 @@ def machine(workers: int) -> str:
     """Describe the machine in a few words, without its name."""
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
     return f"{system}, {workers} at work with one thread each"
+
+
+def read_run(path: Path) -> Run:
+    """Read the file of one run."""
+    return _run(json.loads(path.read_text(encoding="utf-8")), path)
+
+
+def _run(raw: Mapping[str, Any], path: Path) -> Run:
+    return Run(**{**_checked(Run, raw, path), "epochs": [_epoch(record, path) for record in raw["epochs"]]})
 
 
 def _epoch(raw: Mapping[str, Any], path: Path) -> EpochRecord:

@@ -7,7 +7,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from examples.results import Interval, Results, Run, interval, paired_difference
+from examples.data.place import Finding
+from examples.results import EpochRecord, Interval, Results, Run, interval, paired_difference
 
 NOTHING = "-"
 
@@ -18,7 +19,7 @@ def show(results: Results, console: Console) -> None:
     console.print()
     console.print(table(results))
     console.print(
-        "accuracy: percent, mean and 95 % interval over seeds (Student's t). kept: percent of all "
+        f"{results.metric}: percent, mean and 95 % interval over seeds (Student's t). kept: percent of all "
         f"{_fused(results)} fused channels. {names}: compl, each modality's part of that. "
         "zeta: smallest over largest share kept.",
         style="dim",
@@ -30,7 +31,7 @@ def show(results: Results, console: Console) -> None:
 
 
 def table(results: Results) -> Table:
-    """Return one line a row: accuracy, kept channels, compl of every modality, zeta; means over seeds."""
+    """Return one line a row: score, kept channels, compl of every modality, zeta; means over seeds."""
     train, test = results.samples["train"], results.samples["test"]
     seeds = _count(len({run.seed for run in results.runs}), "seed")
     made = Table(
@@ -41,15 +42,13 @@ def table(results: Results) -> Table:
         title_justify="left",
     )
     made.add_column("", no_wrap=True)
-    made.add_column("accuracy", justify="right", no_wrap=True)
+    made.add_column(results.metric, justify="right", no_wrap=True)
     made.add_column("kept", justify="right", no_wrap=True)
     for name in results.modalities:
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("zeta", justify="right", no_wrap=True)
     for name, runs in results.rows().items():
-        made.add_row(
-            name, _accuracy(interval([run.accuracy for run in runs])), *_shares(runs, results.modalities)
-        )
+        made.add_row(name, _score(interval([run.score for run in runs])), *_shares(runs, results.modalities))
     return made
 
 
@@ -60,13 +59,53 @@ def findings(results: Results) -> list[str]:
     alone = {name: runs for name, runs in rows.items() if len(runs[0].channels) == 1}
     for name, runs in rows.items():
         if runs[0].method == "concatenation" and alone:
-            best = max(alone, key=lambda key: interval([run.accuracy for run in alone[key]]).mean)
+            best = max(alone, key=lambda key: interval([run.score for run in alone[key]]).mean)
             difference = paired_difference(runs, alone[best])
             sentences.append(f"{name} against {best}, the best alone: {_signed(difference)} points.")
     for name, runs in rows.items():
         if runs[0].method == "complementary_mask":
             sentences.append(_mask_sentence(name, runs, rows))
     return sentences
+
+
+def epoch_line(number: int, epochs: int, record: EpochRecord) -> str:
+    """Return what one epoch ended with, in a line."""
+    parts = {"task": "task", "reconstruction": "reconstruction", "code": "code"}
+    terms = ", ".join(f"{word} {record.loss[key]:.3f}" for key, word in parts.items() if record.loss[key])
+    words = [f"epoch {number:>{len(str(epochs))}}/{epochs}: loss {record.loss['total']:.3f} ({terms})"]
+    if record.validation:
+        words.append(f"validation {record.validation['loss']:.3f}, {record.validation['score']:.1f} %")
+    if record.perplexity:
+        words.append(
+            "perplexity " + ", ".join(f"{name} {value:.0f}" for name, value in record.perplexity.items())
+        )
+    if record.complementary:
+        words.append(
+            "compl " + ", ".join(f"{name} {value:.1f}" for name, value in record.complementary.items())
+        )
+        words.append("zeta -" if record.zeta is None else f"zeta {record.zeta:.2f}")
+    return "; ".join(words)
+
+
+def run_sentence(run: Run, metric: str) -> str:
+    """Return what one run came to, in a sentence."""
+    kept = sum(run.complementary.values())
+    return (
+        f"{run.row}, seed {run.seed}: {metric} {run.score:.1f} % on the test part with the weights of epoch "
+        f"{run.chosen}; {_percent(kept)} % of the channels kept; {run.seconds:.0f} s."
+    )
+
+
+def checked(name: str, findings: Sequence[Finding]) -> Table:
+    """Return what `data check` found, one line each."""
+    made = Table(title=f"{name}: what is there", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
+    for column in ("", "expected", "found", ""):
+        made.add_column(column)
+    for finding in findings:
+        made.add_row(
+            finding.what, finding.expected, finding.found, "ok" if finding.good else "[bold red]wrong[/]"
+        )
+    return made
 
 
 def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
@@ -94,7 +133,7 @@ def _fused(results: Results) -> int:
     return max(sum(run.channels.values()) for run in results.runs)
 
 
-def _accuracy(value: Interval) -> str:
+def _score(value: Interval) -> str:
     return f"{value.mean:.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
 
 

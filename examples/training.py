@@ -1,162 +1,165 @@
-"""One run: the hooks of a method in Lightning's loop, and what came out of it."""
+"""One run: the hooks of a method in Lightning's loop, its checkpoints, and what came out of it."""
 
 import logging
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import torch
 from lightning.fabric.utilities.warnings import PossibleUserWarning
-from lightning.pytorch import LightningModule, Trainer, seed_everything
-from torch import Tensor
-from torchmetrics.classification import MulticlassAccuracy
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
-from examples.data.contract import Batch, MultimodalData
+from examples.data.contract import MultimodalData
+from examples.hardware import Hardware, first_process
 from examples.methods import create
-from examples.methods.base import Method
 from examples.nets.model import FusionModel
-from examples.recipe import Recipe, Row
+from examples.recipe import Recipe
 from examples.results import EpochRecord, Run, finite
-from maskfusion import ComplementarityTracker, LossTerms, parameter_groups
+from examples.runs import RunFolder
+from examples.task import FusionData, FusionTask
+from maskfusion import ComplementarityTracker
 
-
-class FusionTask(LightningModule):
-    """A network, the method that trains it, and what is measured on the way.
-
-    Args:
-        model: The network, before the method has put its parts in.
-        method: Hooks.
-        recipe: Optimiser settings and loss weights.
-        data: For the hook that looks at the training data, and the number of classes.
-        on_epoch: Called with the mean total loss after each epoch.
-    """
-
-    def __init__(
-        self,
-        model: FusionModel,
-        method: Method,
-        recipe: Recipe,
-        data: MultimodalData,
-        on_epoch: Callable[[float], None],
-    ) -> None:
-        super().__init__()
-        method.configure(model)
-        self.model = model
-        self.method = method
-        self.criterion = method.loss(recipe.loss)
-        self.accuracy = MulticlassAccuracy(len(data.classes), average="micro")
-        self.tracker = None if model.mask is None else ComplementarityTracker(model.mask)
-        self.records: list[EpochRecord] = []
-        self._recipe, self._train_samples, self._on_epoch = recipe, data.train, on_epoch
-        self._terms: list[Tensor] = []
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Return the loss of one batch, Eq. 1."""
-        del batch_idx
-        output = self.model(batch.inputs)
-        terms: LossTerms = self.criterion(self.model, output, batch)
-        self._terms.append(torch.stack(terms).detach())
-        self._last = output, batch
-        total: Tensor = terms.total
-        return total
-
-    def on_after_backward(self) -> None:
-        """Let the method see the gradients."""
-        self.method.after_backward(self.model, *self._last)
-        del self._last
-
-    def on_train_epoch_end(self) -> None:
-        """Let the method look at the training data, then note what the epoch ended with."""
-        self.method.epoch_end(self.model, self._train_samples)
-        means = torch.stack(self._terms).mean(dim=0).tolist()
-        self._terms.clear()
-        losses = dict(zip(LossTerms._fields, means, strict=True))
-        self.records.append(self._record(losses))
-        self._on_epoch(losses["total"])
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Count the hits of one batch."""
-        del batch_idx
-        self.accuracy.update(self.model(batch.inputs).prediction, batch.target)
-
-    def configure_optimizers(self) -> Any:
-        """Return AdamW without weight decay on Omega, its rate falling to zero along a cosine."""
-        recipe = self._recipe
-        groups = parameter_groups(
-            self.model,
-            lr=recipe.learning_rate,
-            weight_decay=recipe.weight_decay,
-            mask_lr=recipe.mask_learning_rate,
-        )
-        optimizer = torch.optim.AdamW(groups, fused=True)
-        steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
-
-    def _record(self, losses: dict[str, float]) -> EpochRecord:
-        mask = self.model.mask
-        if self.tracker is None or mask is None:
-            return EpochRecord(losses, {}, None, 0, "")
-        self.tracker.update(step=len(self.records) + 1)
-        last = self.tracker.history[-1]
-        kept = "".join("1" if channel else "0" for channel in mask.kept.tolist())
-        return EpochRecord(losses, last["complementary"], finite(last["zeta"]), last["flipped"], kept)
+LOGGERS: dict[str, type[CSVLogger] | type[TensorBoardLogger]] = {
+    "csv": CSVLogger,
+    "tensorboard": TensorBoardLogger,
+}
+_CHOOSES = "validation/loss"
 
 
 def train(
-    name: str,
-    row: Row,
+    row: str,
     recipe: Recipe,
     data: MultimodalData,
     *,
     seed: int,
-    on_epoch: Callable[[float], None] = lambda _: None,
-    accelerator: str = "cpu",
+    folder: RunFolder,
+    hardware: Hardware | None = None,
+    loggers: tuple[str, ...] = (),
+    progress: bool = False,
+    on_epoch: Callable[[int, EpochRecord], None] = lambda *_: None,
 ) -> Run:
-    """Train one row of the table with one seed, score its final weights once on the test samples.
+    """Train one row of the table with one seed, score the chosen weights once on the test part.
+
+    After every epoch ``last.ckpt`` holds everything that is needed to go on. A run that was killed and goes on
+    gives the same numbers, up to the seconds, as one that was not.
 
     Args:
-        name: Of the row.
-        row: Method and its arguments.
-        recipe: Everything else.
+        row: Its name in the recipe.
+        recipe: Method, arguments, and everything else that decides the numbers.
         data: All modalities; the method chooses.
         seed: Of weights and batches.
-        on_epoch: Called with the mean total loss after each epoch.
-        accelerator: What Lightning runs on. One CPU thread gives the same numbers each time.
+        folder: For checkpoints and logs. A run that was cut short there goes on.
+        hardware: One process on the CPU by default. One CPU thread gives the same numbers each time.
+        loggers: "csv", "tensorboard".
+        progress: Whether to show a bar while an epoch runs.
+        on_epoch: Called with number and record after each epoch, in the first process only.
+
+    Raises:
+        ValueError: The epoch is to be chosen by a validation part, and there is none.
     """
-    start = time.perf_counter()
-    method = create(row.method, row.arguments)
+    hardware = hardware or Hardware()
+    setting = recipe.comparison[row]
+    method = create(setting.method, setting.arguments)
+    recipe.network.expect_pooled(data.modalities)
     data = data.select(method.inputs(list(data.modalities)))
+    if data.names and first_process():
+        data.split.write(folder.split, data.names)
+    if recipe.select == "validation" and data.validation is None:
+        raise ValueError(
+            f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
+        )
     with _quiet():
         seed_everything(seed, verbose=False)
-        model = FusionModel(data.modalities, len(data.classes), recipe.network, quantise=row.quantise)
-        task = FusionTask(model, method, recipe, data, on_epoch)
-        trainer = Trainer(
-            accelerator=accelerator,
-            devices=1,
-            max_epochs=recipe.epochs,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
+        model = FusionModel(
+            data.modalities,
+            len(data.classes),
+            recipe.network,
+            quantise=setting.quantise,
+            target_shape=data.train.target.shape[1:],
         )
-        order = torch.Generator().manual_seed(seed)
-        trainer.fit(task, data.train.loader(recipe.batch_size, generator=order))
-        trainer.test(task, data.test.loader(500), verbose=False)
+        task = FusionTask(model, method, recipe, data, seed=seed, on_epoch=on_epoch)
+        loaders = FusionData(data, recipe.batch_size, seed=seed, readers=hardware.readers)
+        trainer = _trainer(
+            recipe, folder, hardware, loggers, progress=progress, validate=data.validation is not None
+        )
+        start = folder.last if folder.last.is_file() else None
+        trainer.fit(task, loaders, ckpt_path=start, weights_only=True)
+        chosen = len(task.records)
+        if recipe.select == "validation":
+            chosen = _load_best(task, folder.best)
+        trainer.test(task, loaders, verbose=False)
     return Run(
-        row=name,
+        row=row,
         seed=seed,
-        method=row.method,
-        quantise=row.quantise,
+        method=setting.method,
+        quantise=setting.quantise,
         channels=dict(model.channels),
-        accuracy=100 * float(task.accuracy.compute()),
+        score=task.test_score,
+        chosen=chosen,
         parameters=sum(weights.numel() for weights in model.parameters()),
-        seconds=time.perf_counter() - start,
+        seconds=task.seconds,
         epochs=task.records,
         **_shares(model, task.tracker),
     )
+
+
+def _trainer(
+    recipe: Recipe,
+    folder: RunFolder,
+    hardware: Hardware,
+    loggers: tuple[str, ...],
+    *,
+    progress: bool,
+    validate: bool,
+) -> Trainer:
+    callbacks: list[Callback] = []
+    if recipe.patience is not None:
+        callbacks.append(EarlyStopping(_CHOOSES, patience=recipe.patience, min_delta=0.0))
+    if recipe.select == "validation":
+        callbacks.append(_checkpoint(folder.best, monitor=_CHOOSES))
+    callbacks.append(_checkpoint(folder.last))
+    if progress:
+        callbacks.append(RichProgressBar())
+    writers: list[Logger] = [LOGGERS[name](folder.path, name=name) for name in loggers]
+    return Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy="auto" if hardware.alone else "ddp",
+        precision=recipe.precision,
+        gradient_clip_val=recipe.gradient_clip,
+        max_epochs=recipe.epochs,
+        callbacks=callbacks,
+        logger=writers or False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if validate else 0,
+        use_distributed_sampler=False,
+        sync_batchnorm=not hardware.alone and hardware.accelerator != "cpu",
+        log_every_n_steps=1,
+    )
+
+
+def _checkpoint(path: Path, *, monitor: str | None = None) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        path.parent,
+        filename=path.stem,
+        monitor=monitor,
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _load_best(task: FusionTask, path: Path) -> int:
+    """Load the chosen weights and return their epoch, from 1."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location=task.device, weights_only=True)
+    task.load_state_dict(checkpoint["state_dict"])
+    return len(checkpoint["records"])
 
 
 def _shares(model: FusionModel, tracker: ComplementarityTracker | None) -> dict[str, Any]:
@@ -175,9 +178,12 @@ def _shares(model: FusionModel, tracker: ComplementarityTracker | None) -> dict[
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Silence tips, and advice on loaders without processes: the samples are in memory."""
-    logging.getLogger("lightning.pytorch").setLevel(logging.ERROR)
+    """Silence tips, advice on loaders without processes, and surprise at a folder that is ours."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", PossibleUserWarning)
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
         warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
         yield

@@ -14,6 +14,7 @@ In your own training loop::
 
 from maskfusion import contribution as contribution
 from maskfusion import functional as functional
+from maskfusion._collapse import CollapseWarning as CollapseWarning
 from maskfusion._compact import compact as compact
 from maskfusion._contributions import Contributions as Contributions
 from maskfusion._losses import ComplementaryLoss as ComplementaryLoss
@@ -25,6 +26,10 @@ from maskfusion._projected import ProjectedQuantizer as ProjectedQuantizer
 from maskfusion._quantized import Quantized as Quantized
 from maskfusion._quantizer import VectorQuantizer as VectorQuantizer
 from maskfusion._residual import ResidualQuantizer as ResidualQuantizer
+from maskfusion._schedules import ConstantPenalty as ConstantPenalty
+from maskfusion._schedules import PenaltySchedule as PenaltySchedule
+from maskfusion._schedules import SteeredPenalty as SteeredPenalty
+from maskfusion._schedules import WarmupPenalty as WarmupPenalty
 from maskfusion._tracker import ComplementarityTracker as ComplementarityTracker
 from maskfusion._wrap import unwrap_fusion as unwrap_fusion
 from maskfusion._wrap import wrap_fusion as wrap_fusion
@@ -41,16 +46,21 @@ from maskfusion.functional import ternary_gate as ternary_gate
 from maskfusion.functional import unit_length as unit_length
 
 __all__ = [
+    "CollapseWarning",
     "ComplementarityTracker",
     "ComplementaryLoss",
     "ComplementaryMask",
+    "ConstantPenalty",
     "Contributions",
     "LossTerms",
+    "PenaltySchedule",
     "ProductQuantizer",
     "ProjectedQuantizer",
     "Quantized",
     "ResidualQuantizer",
+    "SteeredPenalty",
     "VectorQuantizer",
+    "WarmupPenalty",
     "absolute_sum",
     "compact",
     "contribution",

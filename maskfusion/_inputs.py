@@ -1,31 +1,50 @@
-"""Finding each modality's features among the arguments of a fusion layer, and the fused ones in what it returns."""
+"""Finding each modality's features among the arguments of a fusion layer."""
 
-from collections.abc import Callable, Collection, Mapping
-from copy import copy
+from collections.abc import Callable, Collection, Mapping, Sequence
+from inspect import Parameter, signature
 from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
+
+from maskfusion._copies import with_entries
+
+
+def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Names of the arguments that may be given by position; none where they cannot be known."""
+    try:
+        parameters = signature(function.forward if isinstance(function, nn.Module) else function).parameters
+    except (TypeError, ValueError):  # of a function that is not written in Python
+        return ()
+    by_position = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    return tuple(name for name, parameter in parameters.items() if parameter.kind in by_position)
 
 
 def map_features(
     function: Callable[[str, Any], Tensor],
     modalities: Collection[str],
+    parameters: Sequence[str],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """Replace each modality's features by ``function(modality, features)`` where they stand; leave the rest alone.
 
-    They stand in a mapping by name or in a sequence, as first argument; else as keyword arguments by name and, those not named
-    there, as the first positional arguments in the order of ``modalities``.
+    They are looked for under their names, among the keywords and the ``parameters`` that take the positional arguments; else in
+    a mapping or sequence as first argument; else, those not named, as the first positional arguments in the order of ``modalities``.
     """
-    first = args[0] if args else None
-    if isinstance(first, Mapping):
-        _expect_all(modalities, first)
-        bag = {name: function(name, value) if name in modalities else value for name, value in first.items()}
-        return (bag, *args[1:]), kwargs
-    if isinstance(first, list | tuple):
-        _expect_count(modalities, len(first))
-        return (type(first)(map(function, modalities, first)), *args[1:]), kwargs
+
+    def fitting(name: str, value: Any) -> Any:
+        return function(name, value) if name in modalities else value
+
+    names = parameters[: len(args)]
+    if all(name in names or name in kwargs for name in modalities):
+        by_position = map(fitting, names, args)
+        return (*by_position, *args[len(names) :]), {name: fitting(name, kwargs[name]) for name in kwargs}
+    if args and isinstance(args[0], Mapping | list | tuple):
+        return (_map_collection(function, modalities, args[0]), *args[1:]), kwargs
+    if not args and kwargs:
+        name, first = next(iter(kwargs.items()))
+        if isinstance(first, Mapping | list | tuple):
+            return args, {**kwargs, name: _map_collection(function, modalities, first)}
     named = {name: function(name, value) for name, value in kwargs.items() if name in modalities}
     unnamed = [name for name in modalities if name not in named]
     _expect_all(modalities, [*named, *unnamed[: len(args)]])
@@ -51,24 +70,17 @@ def collect_features(
     return {name: given[name] for name in modalities}
 
 
-def map_entry(function: Callable[[Any], Tensor], output: Any, entry: int | str | None) -> Any:
-    """Replace ``output[entry]`` by a function of it, in a copy of the same type; ``entry`` is None where ``output`` is the tensor."""
-    if entry is None:
-        return function(output)
-    try:
-        fused = output[entry]
-    except (KeyError, IndexError, TypeError) as error:
-        there = list(output) if isinstance(output, Mapping) else type(output).__name__
-        raise ValueError(
-            f"`entry` (={entry!r}) must name an entry of what `fusion` returns: {there}."
-        ) from error
-    if isinstance(output, tuple):
-        entries = list(output)
-        entries[int(entry)] = function(fused)
-        return type(output)._make(entries) if hasattr(output, "_make") else tuple(entries)
-    changed = copy(output)
-    changed[entry] = function(fused)
-    return changed
+def _map_collection(
+    function: Callable[[str, Any], Tensor],
+    modalities: Collection[str],
+    features: Mapping[str, Any] | Sequence[Any],
+) -> Any:
+    """Replace each modality's features in a copy of the same type."""
+    if isinstance(features, Mapping):
+        _expect_all(modalities, features)
+        return with_entries(features, {name: function(name, features[name]) for name in modalities})
+    _expect_count(modalities, len(features))
+    return with_entries(features, dict(enumerate(map(function, modalities, features))))
 
 
 def _expect_all(modalities: Collection[str], given: Collection[Any]) -> None:

@@ -31,6 +31,16 @@ class HasWeight(Protocol):
         ...
 
 
+@runtime_checkable
+class HasValue(Protocol):
+    """A number that changes over training, such as a ``PenaltySchedule``."""
+
+    @property
+    def value(self) -> Tensor:
+        """A 0-d tensor."""
+        ...
+
+
 class LossTerms(NamedTuple):
     """What ``ComplementaryLoss`` returns: every term without its weight, 0 where it was not asked for."""
 
@@ -58,7 +68,7 @@ class ComplementaryLoss(nn.Module):
         task: Loss of ``(prediction, target)``; cross entropy by default.
         reconstruction_weight: Weight of the reconstruction error.
         code_weight: Weight of the quantisers' losses.
-        mask_weight: Weight of the penalty, lambda.
+        mask_weight: Weight of the penalty, lambda: a number, or a schedule such as ``WarmupPenalty``, which you step.
         penalty: How Omega becomes a number: ``signed_sum`` (Eq. 5), ``absolute_sum``, ``positive_sum`` or your own.
 
     Shape:
@@ -86,14 +96,18 @@ class ComplementaryLoss(nn.Module):
         *,
         reconstruction_weight: float = 1.0,
         code_weight: float = 1.0,
-        mask_weight: float = 1e-4,
+        mask_weight: float | HasValue = 1e-4,
         penalty: Penalty = functional.signed_sum,
     ) -> None:
         super().__init__()
         self.task = nn.CrossEntropyLoss() if task is None else task
         self.reconstruction_weight = expect_number("reconstruction_weight", reconstruction_weight, least=0.0)
         self.code_weight = expect_number("code_weight", code_weight, least=0.0)
-        self.mask_weight = expect_number("mask_weight", mask_weight, least=0.0)
+        self.mask_weight = (
+            mask_weight
+            if isinstance(mask_weight, HasValue)
+            else expect_number("mask_weight", mask_weight, least=0.0)
+        )
         if not callable(penalty):
             raise TypeError(f"`penalty` (={penalty!r}) must be a function of Omega.")
         self.penalty = penalty
@@ -128,12 +142,9 @@ class ComplementaryLoss(nn.Module):
         code = sum((one.loss for one in _several(quantized, "loss")), start=zero)
         weights = [mask.weight for mask in _several(masks, "weight")]
         mask = functional.mask_penalty(weights, self.penalty) if weights else zero
-        total = (
-            self.reconstruction_weight * reconstruction
-            + self.code_weight * code
-            + task
-            + self.mask_weight * mask
-        )
+        given = self.mask_weight
+        weight = given if isinstance(given, float) else given.value
+        total = self.reconstruction_weight * reconstruction + self.code_weight * code + task + weight * mask
         return LossTerms(total, task, reconstruction, code, mask)
 
     @override
@@ -141,7 +152,7 @@ class ComplementaryLoss(nn.Module):
         """Weights, for ``print``."""
         return (
             f"reconstruction_weight={self.reconstruction_weight}, code_weight={self.code_weight}, "
-            f"mask_weight={self.mask_weight}"
+            f"mask_weight={self.mask_weight if isinstance(self.mask_weight, float) else 'as scheduled'}"
         )
 
 

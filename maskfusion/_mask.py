@@ -1,6 +1,7 @@
 """The channel mask that a user puts around a fusion layer."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import torch
@@ -9,7 +10,9 @@ from typing_extensions import override
 
 from maskfusion import functional
 from maskfusion._checks import expect_channels, expect_choice, expect_features, expect_int, expect_number
-from maskfusion._inputs import collect_features, map_entry, map_features
+from maskfusion._inputs import collect_features, map_features, parameter_names
+from maskfusion._outputs import map_entry
+from maskfusion._sharding import gathered
 from maskfusion._typing import Bool, Float, Gate
 
 
@@ -25,20 +28,24 @@ class ComplementaryMask(nn.Module):
     Args:
         channels: ``{"image": 64, "audio": 64}``: the modalities in order, with their channels. An int is two equal modalities
             named "0" and "1"; a sequence of ints names them by position.
-        fusion: The layer to wrap. ``None`` if the input is already fused, or is to be concatenated.
+        fusion: The layer to wrap; its attributes can be read from the mask. ``None`` if the input is already fused, or is to be
+            concatenated.
         side: "output" masks what ``fusion`` returns; "input" masks each modality before ``fusion``, for fusions that mix
-            channels (sum, product, attention).
-        entry: Which entry of a tuple, list or mapping that ``fusion`` returns has the fused features: an index or a key.
+            channels (sum, product, attention). Anything else that ``fusion`` takes, such as padding masks, is left alone. Where its
+            parameters have the names of the modalities, these tell positional arguments apart, not their order.
+        entry: Which entry of what ``fusion`` returns has the fused features: an index of a tuple or list, a key of a mapping or its
+            position, a field of a named tuple or dataclass.
         threshold: t; a channel is open while its Omega is above.
         init: Omega at the start; above ``threshold``.
         gate: ``(weight, threshold, training) -> gate values``: ``hard_gate`` (the paper), ``soft_gate``, ``ternary_gate``,
             ``random_gate(p)`` or your own.
         channel_dim: 1 for ``(batch, channels, *spatial)``, -1 for ``(batch, tokens, channels)``.
         min_channels: Keep at least this many channels of each modality open, those with the largest Omega.
-        device: Where to put Omega.
+        device: Where to put Omega; where the parameters of ``fusion`` are if None.
 
     Shape:
-        - Input: as ``fusion`` takes it. Without ``fusion``: one tensor ``(batch, channels, *spatial)``; or one tensor a modality,
+        - Input: as ``fusion`` takes it; with side "input" each modality under its name, or all in a list or mapping as first argument,
+          or as the first arguments in order. Without ``fusion``: one tensor ``(batch, channels, *spatial)``; or one tensor a modality,
           as several arguments, a sequence, or a mapping by name in any order
         - Output: as ``fusion`` returns it, or ``(batch, channels, *spatial)``
 
@@ -76,8 +83,8 @@ class ComplementaryMask(nn.Module):
             raise TypeError(f"`fusion` (={fusion!r}) must be a module, a function or None.")
         if not callable(gate):
             raise TypeError(f"`gate` (={gate!r}) must be a function of (weight, threshold, training).")
-        self.fusion = fusion
         self.side = expect_choice("side", side, ("output", "input"))
+        self._positional = () if fusion is None else parameter_names(fusion)
         if entry is not None and (fusion is None or side == "input"):
             raise ValueError(f"`entry` (={entry!r}) needs a `fusion` whose output is masked.")
         self.entry = entry
@@ -96,8 +103,23 @@ class ComplementaryMask(nn.Module):
                 f"`min_channels` (={min_channels}) must be at most {smallest}, the smallest modality."
             )
         total = sum(self.channels.values())
+        if isinstance(fusion, nn.Module):
+            self.training = fusion.training
+            tensors = chain(fusion.parameters(), fusion.buffers())
+            device = next((tensor.device for tensor in tensors), None) if device is None else device
         self.weight = nn.Parameter(torch.empty(total, dtype=torch.float32, device=device))
+        self.fusion = fusion  # after Omega, which must not be taken for a weight that is there already
         self.reset_parameters()
+
+    def __getattr__(self, name: str) -> Any:
+        """Look up in ``fusion`` what the mask does not have, so that a network still finds what it reads of its own layer."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            fusion = None if name.startswith("_") else self._modules.get("fusion")
+            if not hasattr(fusion, name):
+                raise
+            return getattr(fusion, name)
 
     def reset_parameters(self) -> None:
         """Open every channel again."""
@@ -139,7 +161,7 @@ class ComplementaryMask(nn.Module):
             expect_features(modality, features, self.channels[modality], self.channel_dim)
             return functional.apply_gate(features, gates[modality], self.channel_dim)
 
-        return map_features(masked, self.channels, args, kwargs)
+        return map_features(masked, self.channels, self._positional, args, kwargs)
 
     def _gate_values(self) -> Float[Tensor, " channels"]:
         values = self.gate(self.weight, self.threshold, self.training)
@@ -160,15 +182,33 @@ class ComplementaryMask(nn.Module):
     def kept(self) -> Bool[Tensor, " channels"]:
         """The complementary channels, those with Omega > t (Eq. 6) whatever the gate, and the ``min_channels`` largest.
 
-        A sharded Omega (FSDP) is gathered, so that every process must ask.
+        A sharded Omega (FSDP2) is gathered, so that every process must ask.
+
+        Raises:
+            RuntimeError: If this process has a piece of Omega that cannot be gathered (FSDP1).
         """
-        weight = whole(self.weight)
+        weight = self._gathered().detach()
         kept = weight > self.threshold
         return kept | self._largest(weight) if self.min_channels else kept
 
     def penalty(self) -> Float[Tensor, ""]:
-        """Sum of Omega: what keeping channels costs, without lambda (Eq. 5)."""
-        return functional.mask_penalty(self.weight)
+        """Sum of Omega: what keeping channels costs, without lambda (Eq. 5).
+
+        A sharded Omega (FSDP2) is gathered, so that every process must ask; its gradient needs no communication.
+
+        Raises:
+            RuntimeError: If this process has a piece of Omega that cannot be gathered (FSDP1).
+        """
+        return functional.mask_penalty(self._gathered())
+
+    def _gathered(self) -> Tensor:
+        weight, total = gathered(self.weight), sum(self.channels.values())
+        if weight.numel() != total:
+            raise RuntimeError(
+                f"`weight` of shape {tuple(weight.shape)} must have {total} channels. FullyShardedDataParallel leaves a piece of it "
+                f"on each process; shard the model with `fully_shard` instead."
+            )
+        return weight
 
     def complementary(self, x: Float[Tensor, "..."], modality: str | None = None) -> Float[Tensor, "..."]:
         """Return ``x`` with its contradictory channels set to zero.
@@ -225,7 +265,8 @@ class ComplementaryMask(nn.Module):
     def extra_repr(self) -> str:
         """Settings and live state, for ``print``."""
         settings = f"threshold={self.threshold}, side={self.side!r}, channel_dim={self.channel_dim}"
-        if self.weight.is_meta or hasattr(self.weight, "full_tensor"):
+        in_pieces = hasattr(self.weight, "full_tensor") or self.weight.numel() != sum(self.channels.values())
+        if self.weight.is_meta or in_pieces:
             return settings
         parts = by_modality(self.channels, self.kept).items()
         return (
@@ -240,8 +281,7 @@ def by_modality(channels: Mapping[str, int], values: Tensor, dim: int = 0) -> di
 
 def whole(weight: Tensor) -> Tensor:
     """Omega without its gradient; gathered from all processes if it is sharded (FSDP)."""
-    gathered: Tensor = getattr(weight, "full_tensor", weight.detach)()
-    return gathered.detach()
+    return gathered(weight).detach()
 
 
 def _without(shape: tuple[int, ...], dim: int) -> tuple[int, ...]:

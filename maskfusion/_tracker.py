@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from maskfusion import functional
 from maskfusion._checks import expect_int
+from maskfusion._collapse import watch_collapse
 from maskfusion._mask import ComplementaryMask, by_modality, whole
 
 T = TypeVar("T")
@@ -40,10 +41,11 @@ class ComplementarityTracker(nn.Module):
 
     Args:
         model_or_mask: A model with one ``ComplementaryMask`` or more, or a mask.
+        collapse_after: Warn once a mask and modality that was closed wholly in so many updates in a row; None never warns.
 
     Raises:
-        TypeError: If the argument is no module.
-        ValueError: If it holds no mask.
+        TypeError: If an argument has the wrong type.
+        ValueError: If there is no mask, or ``collapse_after`` is below 1.
 
     Examples:
         >>> mask = ComplementaryMask({"image": 4, "audio": 4})
@@ -56,13 +58,17 @@ class ComplementarityTracker(nn.Module):
     Reference: Sec. 3.4, Eqs. 6-8.
     """
 
-    def __init__(self, model_or_mask: nn.Module) -> None:
+    def __init__(self, model_or_mask: nn.Module, *, collapse_after: int | None = 5) -> None:
         super().__init__()
         if not isinstance(model_or_mask, nn.Module):
             raise TypeError(f"`model_or_mask` (={model_or_mask!r}) must be a module.")
+        self.collapse_after = (
+            None if collapse_after is None else expect_int("collapse_after", collapse_after, least=1)
+        )
         self._watched = (model_or_mask,)  # in a tuple, so that it does not become a submodule
         self.history: list[Record] = []
         self._last: dict[str, list[bool]] = {}
+        self._closed: dict[str, dict[str, int]] = {}
         if not self._masks():
             raise ValueError(
                 f"`model_or_mask` ({type(model_or_mask).__name__}) must hold a ComplementaryMask."
@@ -118,6 +124,8 @@ class ComplementarityTracker(nn.Module):
 
         Warns:
             RuntimeWarning: If an Omega has NaN; it names mask and modalities.
+            CollapseWarning: If a modality has been closed wholly for ``collapse_after`` updates; it says what to change. Once
+                for each mask and modality, and on the first process only.
         """
         readings = self._read()
         step = len(self.history) // max(1, len(readings)) if step is None else expect_int("step", step)
@@ -134,6 +142,9 @@ class ComplementarityTracker(nn.Module):
                 }
             )
             self._last[path] = reading.channels
+        # After everything is recorded, since a filter may turn the warning into an error.
+        for path, reading in readings.items():
+            watch_collapse(path, reading.kept(), self._closed.setdefault(path, {}), self.collapse_after)
 
     def metrics(self) -> dict[str, float]:
         """The state of now as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
@@ -175,20 +186,21 @@ class ComplementarityTracker(nn.Module):
         return _only(means)
 
     def reset(self) -> None:
-        """Forget the history."""
+        """Forget the history, and what was reported."""
         self.history = []
         self._last = {}
+        self._closed = {}
 
     @override
     def get_extra_state(self) -> dict[str, Any]:
         """The history, as plain lists, dicts and numbers."""
-        return {"history": deepcopy(self.history), "last": deepcopy(self._last)}
+        return deepcopy({"history": self.history, "last": self._last, "closed": self._closed})
 
     @override
     def set_extra_state(self, state: dict[str, Any]) -> None:
         """Take up a history."""
-        self.history = deepcopy(state["history"])
-        self._last = deepcopy(state["last"])
+        state = {"closed": {}, **deepcopy(state)}  # states from before collapses were counted have none
+        self.history, self._last, self._closed = state["history"], state["last"], state["closed"]
 
     @override
     def extra_repr(self) -> str:

@@ -67,7 +67,7 @@ def wrap_fusion(
         raise TypeError(f"`path` (={path!r}) must name a fusion layer; it is a ComplementaryMask already.")
     tensors = chain(fusion.parameters(), fusion.buffers(), model.parameters(), model.buffers())
     device = next((tensor.device for tensor in tensors), torch.get_default_device())
-    mask = ComplementaryMask(channels, fusion=fusion, device=device, **options).train(fusion.training)
+    mask = ComplementaryMask(channels, fusion=fusion, device=device, **options)
     _replace(model, path, mask)
     return mask
 

@@ -12,6 +12,7 @@ from maskfusion._checks import expect_features
 from maskfusion._gates import hard_gate, random_gate, soft_gate, ternary_gate
 from maskfusion._gating import multiply_channels
 from maskfusion._search import nearest_code
+from maskfusion._sharding import gathered
 from maskfusion._straight_through import rotation_trick, straight_through, unit_length
 from maskfusion._typing import Bool, Float, Penalty
 
@@ -121,8 +122,8 @@ def mask_penalty(weights: Tensor | Iterable[Tensor], penalty: Penalty = signed_s
     Reference: Eq. 5.
     """
     if isinstance(weights, Tensor):
-        return penalty(weights)
-    return torch.stack([penalty(weight) for weight in weights]).sum()
+        return penalty(gathered(weights))
+    return torch.stack([penalty(gathered(weight)) for weight in weights]).sum()
 
 
 def kept_ratio(kept: Bool[Tensor, " channels"]) -> Float[Tensor, ""]:

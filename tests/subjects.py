@@ -29,11 +29,11 @@ class Subject(NamedTuple):
 class Scored(nn.Module):
     """A mask, a quantiser, their loss and a tracker, as one module."""
 
-    def __init__(self) -> None:
+    def __init__(self, schedule: Callable[[nn.Module], mf.PenaltySchedule] | None = None) -> None:
         super().__init__()
         self.mask = set_weight(mf.ComplementaryMask(CHANNELS), OMEGA)
         self.quantizer = quantizer(torch.randn(4, 5), decay=None)
-        self.loss = mf.ComplementaryLoss(nn.MSELoss(), mask_weight=0.1)
+        self.loss = mf.ComplementaryLoss(nn.MSELoss(), mask_weight=schedule(self.mask) if schedule else 0.1)
         self.tracker = mf.ComplementarityTracker(self.mask)
 
     def forward(self, x: Tensor, target: Tensor) -> mf.LossTerms:
@@ -88,6 +88,7 @@ QUANTIZERS = {
 }
 WHOLE = {
     "loss": Subject(Scored, ((5, 4), (5, 4))),
+    "loss, steered": Subject(lambda: Scored(lambda mask: mf.SteeredPenalty(mask, 0.5)), ((5, 4), (5, 4))),
     "network": Subject(lambda: Network(tracked=True), ((3, 4, 4), (1, 4, 4))),
     "network by gradient": Subject(lambda: Network(decay=None), ((3, 4, 4), (1, 4, 4))),
 }

@@ -23,6 +23,7 @@ FUNCTIONS = {
     "ternary_gate": GATE,
     "unit_length": "vectors",
 }
+SCHEDULES = ("PenaltySchedule", "ConstantPenalty", "WarmupPenalty", "SteeredPenalty")
 CONTRIBUTION = {
     "Contributions": "metric, absent, modalities, values, shapley, error, orders, kept, zeta",
     "measure_contributions": (
@@ -93,7 +94,8 @@ SIGNATURES = {
         )
     },
     "Quantized": "quantized, indices, loss, perplexity",
-    "ComplementarityTracker": "model_or_mask",
+    "CollapseWarning": "warning",
+    "ComplementarityTracker": "model_or_mask, *, collapse_after=5",
     "ComplementarityTracker.complementary": "self",
     "ComplementarityTracker.contradictory": "self",
     "ComplementarityTracker.extra_repr": "self",
@@ -113,6 +115,13 @@ SIGNATURES = {
         "self, prediction, target, *, inputs=None, reconstructions=None, quantized=None, masks=None"
     ),
     "LossTerms": "total, task, reconstruction, code, mask",
+    "PenaltySchedule": "",
+    "ConstantPenalty": "weight=0.0001",
+    "WarmupPenalty": "weight=0.0001, *, steps, delay=0",
+    "SteeredPenalty": ("model_or_mask, share, *, start=0.0001, steps=100, lowest=1e-08, highest=1.0"),
+    **{f"{name}.value": "property" for name in SCHEDULES},
+    **{f"{name}.extra_repr": "self" for name in SCHEDULES[1:]},
+    **{f"{name}.{method}": "self" for name in SCHEDULES[::3] for method in ("step", "reset_parameters")},
     "compact": "mask, consumer",
     "parameter_groups": "model, *, lr, weight_decay=0.0, mask_lr=None",
     "unwrap_fusion": "model",
@@ -124,6 +133,8 @@ def described(thing: object) -> str:
     """Parameters with their kinds and defaults; a function as default by its name."""
     if isinstance(thing, property):
         return "property"
+    if inspect.isclass(thing) and issubclass(thing, Warning):
+        return "warning"
     parts: list[str] = []
     for parameter in inspect.signature(thing).parameters.values():
         if (

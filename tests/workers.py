@@ -154,10 +154,10 @@ def network_batches() -> list[tuple[Tensor, Tensor, Tensor]]:
     ]
 
 
-def loss_of(model: nn.Module, mask: mf.ComplementaryMask, batch: tuple[Tensor, ...]) -> Tensor:
+def loss_of(model: nn.Module, penalty: Tensor, batch: tuple[Tensor, ...]) -> Tensor:
     """Task, codes and penalty."""
     scores, code_loss = model(*batch[:2])
-    return nn.functional.cross_entropy(scores, batch[2]) + code_loss + 0.01 * mask.penalty()
+    return nn.functional.cross_entropy(scores, batch[2]) + code_loss + penalty
 
 
 def train(world: World, *, decay: float | None, accumulate: bool = False, **settings: bool) -> None:
@@ -169,16 +169,24 @@ def train(world: World, *, decay: float | None, accumulate: bool = False, **sett
     parallel = DistributedDataParallel(model, **settings)
     optimizers = [torch.optim.SGD(each.parameters(), lr=0.1) for each in (parallel, reference)]
     half = slice(4 * world.rank, 4 * world.rank + 4)
+    schedules = [mf.SteeredPenalty(each, 0.5, start=0.01, steps=2) for each in (model, reference)]
     for number, batch in enumerate(network_batches()):
         part = tuple(value[half] for value in batch)
         steps = not accumulate or number % 2 == 1
+        cost, expected_cost = (
+            s.value * m.fusion.penalty() for s, m in zip(schedules, (model, reference), strict=True)
+        )
         with nullcontext() if steps else parallel.no_sync():
-            loss_of(parallel, model.fusion, part).backward()
-        loss_of(reference, reference.fusion, batch).backward()
+            loss_of(parallel, cost, part).backward()
+        loss_of(reference, expected_cost, batch).backward()
         if steps:
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad()
+            for schedule in schedules:
+                schedule.step()
+    assert torch.equal(*world.everywhere(schedules[0].level)), "lambda differs between ranks"
+    assert schedules[0].value == schedules[1].value
     for (name, actual), expected in zip(model.named_parameters(), reference.parameters(), strict=True):
         close(actual, expected, rtol=1e-4, atol=1e-5, msg=lambda m, name=name: f"{name}: {m}")
     world.expect_one_codebook(model.quantizer, reference.quantizer)

@@ -1,29 +1,73 @@
-"""Data sets by name. A new one is a function that returns `MultimodalData` and a line in `LOADERS`."""
+"""Data sets by name. A new one is a file with two functions, and a line in `DATA_SETS`."""
 
 import inspect
 from collections.abc import Callable, Mapping
-from pathlib import Path
+from dataclasses import dataclass
 
+from examples.data import (
+    av_digits,
+    crema_d,
+    cwfid,
+    digits,
+    mfeat,
+    nyuv2,
+    penn_action,
+    rml,
+    synthetic,
+    utd_mhad,
+)
 from examples.data.contract import MultimodalData
-from examples.data.mfeat import load_mfeat
-from examples.data.utd_mhad import load_utd_mhad
-
-LOADERS: dict[str, Callable[..., MultimodalData]] = {"mfeat": load_mfeat, "utd-mhad": load_utd_mhad}
+from examples.data.place import Finding, Place
 
 
-def load(name: str, root: Path | None, *, seed: int, options: Mapping[str, object]) -> MultimodalData:
+@dataclass(frozen=True)
+class DataSet:
+    """What a file of this folder offers.
+
+    Args:
+        load: ``(place, *, seed, **options)``, returns the data, split.
+        check: Looks at layout and counts, without decoding everything. Raises what `load` would raise.
+        source: Sentences that say where to get it.
+    """
+
+    load: Callable[..., MultimodalData]
+    check: Callable[[Place], list[Finding]]
+    source: str
+
+
+DATA_SETS: dict[str, DataSet] = {
+    "av-digits": DataSet(av_digits.load_av_digits, av_digits.check_av_digits, av_digits.SOURCE),
+    "crema-d": DataSet(crema_d.load_crema_d, crema_d.check_crema_d, crema_d.SOURCE),
+    "cwfid": DataSet(cwfid.load_cwfid, cwfid.check_cwfid, cwfid.SOURCE),
+    "digits": DataSet(digits.load_digits, digits.check_digits, digits.SOURCE),
+    "mfeat": DataSet(mfeat.load_mfeat, mfeat.check_mfeat, mfeat.SOURCE),
+    "nyuv2": DataSet(nyuv2.load_nyuv2, nyuv2.check_nyuv2, nyuv2.SOURCE),
+    "penn-action": DataSet(penn_action.load_penn_action, penn_action.check_penn_action, penn_action.SOURCE),
+    "rml": DataSet(rml.load_rml, rml.check_rml, rml.SOURCE),
+    "synthetic": DataSet(synthetic.load_synthetic, synthetic.check_synthetic, synthetic.SOURCE),
+    "utd-mhad": DataSet(utd_mhad.load_utd_mhad, utd_mhad.check_utd_mhad, utd_mhad.SOURCE),
+}
+
+
+def find(name: str) -> DataSet:
+    """Return a data set by name."""
+    if name not in DATA_SETS:
+        raise ValueError(f"`data` (='{name}') must be one of {sorted(DATA_SETS)}.")
+    return DATA_SETS[name]
+
+
+def load(name: str, place: Place, *, seed: int, options: Mapping[str, object]) -> MultimodalData:
     """Load a data set by name.
 
     Args:
-        name: A key of `LOADERS`.
-        root: Where its files lie; each data set has its default.
+        name: A key of `DATA_SETS`.
+        place: Where its files lie; each data set has its default.
         seed: For data sets whose split is drawn.
         options: Further arguments of that data set's loader.
     """
-    if name not in LOADERS:
-        raise ValueError(f"`data` (='{name}') must be one of {sorted(LOADERS)}.")
-    known = set(inspect.signature(LOADERS[name]).parameters) - {"root", "seed"}
+    loader = find(name).load
+    known = set(inspect.signature(loader).parameters) - {"place", "seed"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise ValueError(f"`data_options` has unknown keys {unknown}; '{name}' knows {sorted(known)}.")
-    return LOADERS[name](root, seed=seed, **options)
+    return loader(place, seed=seed, **options)

@@ -1,15 +1,22 @@
 """The data contract: a batch is a mapping of modality name to tensor, and a target."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import BatchSampler, DataLoader, Dataset, RandomSampler, SequentialSampler
+from torch.utils.data import DataLoader, Dataset
+
+from examples.data.batches import Batches, Draw
+from examples.data.columns import Column, Standardised, Whole, statistics
+from examples.data.splits import Split
 
 Kind: TypeAlias = Literal["image", "sequence", "vector"]
+Task: TypeAlias = Literal["classification", "segmentation"]
 
+UNSCORED = -100  # a target that neither loss nor score counts, as in torch's cross entropy
 _RANK: dict[Kind, int] = {"image": 3, "sequence": 2, "vector": 1}
 
 
@@ -38,8 +45,8 @@ class Batch(NamedTuple):
     """What every network and every method gets.
 
     Attributes:
-        inputs: Modality name to tensor, ``(batch, *shape)``.
-        target: Class numbers, ``(batch,)``.
+        inputs: Modality name to float32 tensor, ``(batch, *shape)``.
+        target: Class numbers, int64, ``(batch,)``, or ``(batch, height, width)`` where the task is segmentation.
     """
 
     inputs: dict[str, Tensor]
@@ -47,39 +54,60 @@ class Batch(NamedTuple):
 
 
 class Samples(Dataset[Batch]):
-    """Samples held in memory, indexed by a whole batch at a time.
+    """One part of a data set, indexed by a whole batch at a time.
 
     Args:
-        inputs: Modality name to tensor, ``(samples, *shape)``.
-        target: Class numbers, ``(samples,)``.
+        inputs: Modality name to column; a tensor ``(samples, *shape)`` is one that is in memory.
+        target: Class numbers, ``(samples,)`` or ``(samples, height, width)``, any integer dtype.
+        labels: What else is known of each sample, such as the speaker, by name: ``(samples,)``.
     """
 
-    def __init__(self, inputs: Mapping[str, Tensor], target: Tensor) -> None:
-        lengths = {name: len(values) for name, values in inputs.items()}
+    def __init__(
+        self,
+        inputs: Mapping[str, Column | Tensor],
+        target: Tensor,
+        labels: Mapping[str, Tensor] | None = None,
+    ) -> None:
+        self.inputs: dict[str, Column] = {
+            name: Whole(column) if isinstance(column, Tensor) else column for name, column in inputs.items()
+        }
+        lengths = {name: len(column) for name, column in self.inputs.items()}
         if set(lengths.values()) != {len(target)}:
             raise ValueError(f"`inputs` (samples by modality: {lengths}) must match {len(target)} targets.")
-        self.inputs = dict(inputs)
         self.target = target
+        self.labels = dict(labels or {})
 
     def __len__(self) -> int:
         """Return the number of samples."""
         return len(self.target)
 
-    def __getitem__(self, index: Sequence[int]) -> Batch:
-        """Return the samples of `index` as one batch."""
-        chosen = torch.as_tensor(index)
-        return Batch({name: values[chosen] for name, values in self.inputs.items()}, self.target[chosen])
+    def __getitem__(self, draw: Draw) -> Batch:
+        """Return the samples of one draw as one batch."""
+        index = np.asarray(draw.positions, dtype=np.int64)
+        generator = None if draw.seed is None else torch.Generator().manual_seed(draw.seed)
+        inputs = {name: column.take(index, generator) for name, column in self.inputs.items()}
+        return Batch(inputs, self.target[index].long())
 
-    def loader(self, batch_size: int, *, generator: torch.Generator | None = None) -> DataLoader[Batch]:
-        """Return batches in order, or shuffled when a `generator` is given.
+    def everything(self) -> Batch:
+        """Return all samples as one batch, nothing drawn."""
+        return self[Draw(list(range(len(self))), None)]
 
-        A shuffled loader leaves out the last, smaller batch: each epoch leaves out other samples, and
-        batch norm never sees a batch of one.
+    def loader(
+        self, batch_size: int, *, seed: int | None = None, rank: int = 0, world: int = 1, workers: int = 0
+    ) -> DataLoader[Batch]:
+        """Return batches in order, or shuffled when a `seed` is given, see `Batches`.
+
+        Args:
+            batch_size: Samples in a batch, over all processes.
+            seed: Of order and draws.
+            rank: Number of this process.
+            world: How many processes share each batch.
+            workers: Processes that read ahead; 0 where the samples are in memory.
         """
-        size = min(batch_size, len(self))
-        order = SequentialSampler(self) if generator is None else RandomSampler(self, generator=generator)
-        batches = BatchSampler(order, size, drop_last=generator is not None)
-        return DataLoader(self, sampler=batches, batch_size=None)
+        order = Batches(len(self), batch_size, seed=seed, rank=rank, world=world)
+        return DataLoader(
+            self, sampler=order, batch_size=None, num_workers=workers, persistent_workers=workers > 0
+        )
 
 
 @dataclass(frozen=True)
@@ -89,60 +117,96 @@ class MultimodalData:
     Args:
         name: As on the command line.
         modalities: In the order in which their features are concatenated.
-        classes: Names of the classes; a target is a position in this tuple.
+        classes: Names of the classes; a target is a position in this tuple, or `UNSCORED`.
         train: What the network learns from.
-        test: Scored once, by the final weights.
+        validation: Chooses the epoch; None where the protocol has no such part.
+        test: Scored once, by the chosen weights.
+        task: One class for a sample, or one for each of its pixels.
+        split: Positions of the samples of each part in the whole data set.
+        names: Of the samples of the whole data set, for the split as a file; empty where they have none.
     """
 
     name: str
     modalities: Mapping[str, Modality]
     classes: tuple[str, ...]
     train: Samples
+    validation: Samples | None
     test: Samples
+    task: Task
+    split: Split
+    names: tuple[str, ...] = field(default=(), repr=False)
 
     def select(self, names: Sequence[str]) -> "MultimodalData":
         """Return the same splits with some of the modalities only."""
         unknown = sorted(set(names) - set(self.modalities))
         if unknown:
             raise ValueError(f"Unknown modality {unknown} of '{self.name}'; it has {list(self.modalities)}.")
-        train = Samples({name: self.train.inputs[name] for name in names}, self.train.target)
-        test = Samples({name: self.test.inputs[name] for name in names}, self.test.target)
-        modalities = {name: self.modalities[name] for name in names}
-        return MultimodalData(self.name, modalities, self.classes, train, test)
+
+        def part(samples: Samples) -> Samples:
+            return Samples({name: samples.inputs[name] for name in names}, samples.target, samples.labels)
+
+        return replace(
+            self,
+            modalities={name: self.modalities[name] for name in names},
+            train=part(self.train),
+            validation=None if self.validation is None else part(self.validation),
+            test=part(self.test),
+        )
 
 
 def split_and_standardise(
     name: str,
-    inputs: Mapping[str, Tensor],
+    inputs: Mapping[str, Tensor | Column],
     target: Tensor,
     *,
     kinds: Mapping[str, Kind],
     classes: tuple[str, ...],
-    train: Tensor,
-    test: Tensor,
+    split: Split,
+    task: Task = "classification",
+    standardise: bool = True,
+    labels: Mapping[str, Tensor] | None = None,
+    names: Sequence[str] = (),
 ) -> MultimodalData:
-    """Cut a data set in two and standardise both parts by the statistics of the training part.
+    """Cut a data set into its parts and standardise all of them by the statistics of the training part.
 
-    Images and sequences are standardised by channel, vectors by feature.
+    Images and sequences are standardised by channel, vectors by feature. Tensors are standardised here and now,
+    other columns when they are read.
 
     Args:
         name: Of the data set.
-        inputs: Modality name to tensor, ``(samples, *shape)``, any numeric dtype.
-        target: Class numbers, ``(samples,)``.
+        inputs: Modality name to tensor ``(samples, *shape)`` of any numeric dtype, or to column.
+        target: Class numbers, ``(samples,)`` or ``(samples, height, width)``.
         kinds: Modality name to kind.
         classes: Names of the classes.
-        train: Positions of the training samples.
-        test: Positions of the test samples.
+        split: Positions of the samples of each part.
+        task: What a target is.
+        standardise: False keeps the values as they are, in the units of the data set.
+        labels: What else is known of each sample, ``(samples,)`` each.
+        names: Of the samples.
     """
-    parts: tuple[dict[str, Tensor], dict[str, Tensor]] = ({}, {})
-    for key, raw in inputs.items():
-        values = raw.float()
-        axes = [0, *range(2, values.ndim)]
-        std, mean = torch.std_mean(values[train], dim=axes, keepdim=True)
-        scaled = (values - mean) / torch.where(std > 1e-6, std, 1.0)
-        parts[0][key], parts[1][key] = scaled[train], scaled[test]
-    modalities = {key: Modality(kinds[key], tuple(values.shape[1:])) for key, values in inputs.items()}
-    target = target.long()
+    columns = {key: Whole(values) if isinstance(values, Tensor) else values for key, values in inputs.items()}
+    scales = {
+        key: statistics(column, split.train) if standardise else (torch.zeros(()), torch.ones(()))
+        for key, column in columns.items()
+    }
+
+    def part(positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Samples:
+        cut: dict[str, Column | Tensor] = {}
+        for key, column in columns.items():
+            scaled = Standardised(column, positions, *scales[key])
+            in_memory = isinstance(inputs[key], Tensor)
+            cut[key] = scaled.take(np.arange(len(positions)), None) if in_memory else scaled
+        chosen = torch.as_tensor(positions)
+        return Samples(cut, target[chosen], {key: values[chosen] for key, values in (labels or {}).items()})
+
     return MultimodalData(
-        name, modalities, classes, Samples(parts[0], target[train]), Samples(parts[1], target[test])
+        name=name,
+        modalities={key: Modality(kinds[key], column.shape) for key, column in columns.items()},
+        classes=classes,
+        train=part(split.train),
+        validation=part(split.validation) if len(split.validation) else None,
+        test=part(split.test),
+        task=task,
+        split=split,
+        names=tuple(names),
     )

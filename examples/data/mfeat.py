@@ -2,10 +2,14 @@
 
 from pathlib import Path
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from examples.data.arrays import read_arrays
 from examples.data.contract import Kind, MultimodalData, split_and_standardise
+from examples.data.place import Finding, Place, counted
+from examples.data.splits import Split
 
 FILE = Path(__file__).with_name("mfeat.npz")
 SOURCE = (
@@ -23,20 +27,18 @@ FEATURES = {
 }
 _IMAGE = (1, 16, 15)
 _DIGITS = 10
+_SAMPLES = 2000
 
 
-def load_mfeat(root: Path | None = None, *, seed: int = 0, labels: int = 300) -> MultimodalData:
+def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300) -> MultimodalData:
     """Return the six views, with few labels to learn from and all other digits to be scored on.
 
     Args:
-        root: Folder of ``mfeat.npz``, or the file; the one that ships by default.
+        place: Folder of ``mfeat.npz``, or the file; the one that ships by default.
         seed: Chooses the training digits, as many of each class.
         labels: How many training digits, a multiple of ten.
     """
-    path = FILE if root is None else root if root.is_file() else root / FILE.name
-    arrays = read_arrays(
-        path, {**{view: (None, n) for view, n in FEATURES.items()}, "digit": (None,)}, source=SOURCE
-    )
+    arrays = _read(place)
     inputs = {view: torch.as_tensor(arrays[view].astype("float32")) for view in FEATURES}
     inputs["pix"] = inputs["pix"].view(-1, *_IMAGE)
     kinds: dict[str, Kind] = {view: "image" if view == "pix" else "vector" for view in FEATURES}
@@ -58,6 +60,21 @@ def load_mfeat(root: Path | None = None, *, seed: int = 0, labels: int = 300) ->
         digit,
         kinds=kinds,
         classes=tuple(str(value) for value in range(_DIGITS)),
-        train=torch.cat([positions[:each] for positions in by_class]),
-        test=torch.cat([positions[each:] for positions in by_class]),
+        split=Split(
+            train=torch.cat([positions[:each] for positions in by_class]).numpy(),
+            validation=np.empty(0, dtype=np.int64),
+            test=torch.cat([positions[each:] for positions in by_class]).numpy(),
+        ),
+    )
+
+
+def check_mfeat(place: Place) -> list[Finding]:
+    """Read the file and count what is in it."""
+    return [counted(FILE.name, "digits", len(_read(place)["digit"]), _SAMPLES)]
+
+
+def _read(place: Place) -> dict[str, NDArray[np.generic]]:
+    path = FILE if place.root is None else place.file(FILE.name)
+    return read_arrays(
+        path, {**{view: (None, n) for view, n in FEATURES.items()}, "digit": (None,)}, source=SOURCE
     )

@@ -1,58 +1,100 @@
-"""UTD-MHAD: 861 clips of 27 actions by 8 people, as depth video and skeleton. Bring the file yourself."""
+"""UTD-MHAD: 861 clips of 27 actions by 8 people: depth video, skeleton, wrist sensor. Bring the file yourself."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.functional import interpolate
 
-from examples.data.arrays import read_arrays
-from examples.data.contract import MultimodalData, split_and_standardise
+from examples.data.arrays import Shape, read_arrays
+from examples.data.contract import Kind, MultimodalData, split_and_standardise
+from examples.data.place import Finding, Place, counted
+from examples.data.splits import split_by_group
 
 FILE = "utd_mhad.npz"
 SOURCE = (
     "Data: UTD-MHAD, C. Chen, R. Jafari, N. Kehtarnavaz, ICIP 2015, "
     "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html: 16 evenly spaced depth frames of each clip, the "
-    "20 joints at 48 moments in metres, action 0-26, subject 1-8. Name its folder with --root."
+    "20 joints at 48 moments in metres, the wrist's 3 accelerations and 3 rates at 128 moments, action 0-26, "
+    "subject 1-8. Name its folder with --root."
 )
-_ARRAYS = {"depth": (None, 16, 56, 56), "skeleton": (None, 48, 20, 3), "action": (None,), "subject": (None,)}
-_ACTIONS = 27
+KINDS: dict[str, Kind] = {"depth": "image", "skeleton": "image", "inertial": "sequence"}
+_SHAPES: dict[str, Shape] = {
+    "depth": (None, 16, 56, 56),
+    "skeleton": (None, 48, 20, 3),
+    "inertial": (None, 128, 6),
+}
+_LABELS: dict[str, Shape] = {"action": (None,), "subject": (None,)}
+_CLIPS, _ACTIONS, _SUBJECTS = 861, 27, 8
 _SIZE = 32
 
 
-def load_utd_mhad(root: Path | None = None, *, seed: int = 0) -> MultimodalData:
-    """Return depth and skeleton as images: train on subjects 1, 3, 5, 7, test on 2, 4, 6, 8.
+def load_utd_mhad(
+    place: Place,
+    *,
+    seed: int = 0,
+    modalities: Sequence[str] = ("depth", "skeleton"),
+    validation: Sequence[int] = (),
+) -> MultimodalData:
+    """Return depth and skeleton as images, the wrist's sensor as a sequence: test on subjects 2, 4, 6, 8.
 
     Depth keeps its 16 frames as channels. The skeleton's channels are x, y and z, its height is time and its
     width the joints. Both are resized to 32 x 32.
 
     Args:
-        root: Folder of ``utd_mhad.npz``, or the file.
+        place: Folder of ``utd_mhad.npz``, or the file.
         seed: Not used, the protocol fixes the split.
+        modalities: Any of depth, skeleton and inertial, in the order in which they are fused.
+        validation: Odd subjects that choose the epoch; the other odd ones are learned from.
     """
     del seed
-    folder = Path() if root is None else root
-    path = folder if folder.is_file() else folder / FILE
-    arrays = read_arrays(path, _ARRAYS, source=SOURCE)
-    depth = torch.as_tensor(arrays["depth"].astype("float32"))
-    skeleton = torch.as_tensor(arrays["skeleton"].astype("float32")).permute(0, 3, 1, 2)
-    action = torch.as_tensor(arrays["action"].astype("int64"))
-    subject = torch.as_tensor(arrays["subject"].astype("int64"))
-    if int(action.min()) < 0 or int(action.max()) >= _ACTIONS:
-        raise ValueError(f"'{path}': array `action` must hold 0 to {_ACTIONS - 1}. {SOURCE}")
-    odd = subject % 2 == 1
-    if odd.all() or not odd.any():
-        raise ValueError(f"'{path}': array `subject` must hold odd and even numbers, 1 to 8. {SOURCE}")
+    unknown = [name for name in modalities if name not in KINDS]
+    if unknown or not modalities:
+        raise ValueError(f"`modalities` (={list(modalities)}) must be some of {list(KINDS)}.")
+    even = [subject for subject in validation if subject % 2 == 0]
+    if even:
+        raise ValueError(
+            f"`validation` (={list(validation)}) must be odd subjects; the even ones are the test."
+        )
+    arrays = _read(place, modalities)
+    subject = arrays["subject"].astype(np.int64)
     return split_and_standardise(
         "utd-mhad",
-        {"depth": _resize(depth), "skeleton": _resize(skeleton)},
-        action,
-        kinds={"depth": "image", "skeleton": "image"},
+        {name: _prepared(name, torch.as_tensor(arrays[name].astype("float32"))) for name in modalities},
+        torch.as_tensor(arrays["action"].astype("int64")),
+        kinds={name: KINDS[name] for name in modalities},
         classes=tuple(f"action {number + 1}" for number in range(_ACTIONS)),
-        train=odd.nonzero().flatten(),
-        test=(~odd).nonzero().flatten(),
+        split=split_by_group(subject, validation, [even for even in (2, 4, 6, 8) if even in subject]),
+        labels={"subject": torch.as_tensor(subject)},
     )
 
 
-def _resize(maps: Tensor) -> Tensor:
+def check_utd_mhad(place: Place) -> list[Finding]:
+    """Read the file and count what is in it."""
+    arrays = _read(place, list(KINDS))
+    return [
+        counted(FILE, "clips", len(arrays["action"]), _CLIPS),
+        counted(FILE, "actions", len(np.unique(arrays["action"])), _ACTIONS),
+        counted(FILE, "subjects", len(np.unique(arrays["subject"])), _SUBJECTS),
+    ]
+
+
+def _read(place: Place, modalities: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    path = place.file(FILE)
+    arrays = read_arrays(path, {**{name: _SHAPES[name] for name in modalities}, **_LABELS}, source=SOURCE)
+    action, subject = arrays["action"].astype(np.int64), arrays["subject"].astype(np.int64)
+    if action.min() < 0 or action.max() >= _ACTIONS:
+        raise ValueError(f"'{path}': array `action` must hold 0 to {_ACTIONS - 1}. {SOURCE}")
+    odd = subject % 2 == 1
+    if odd.all() or not odd.any() or subject.min() < 1 or subject.max() > _SUBJECTS:
+        raise ValueError(f"'{path}': array `subject` must hold odd and even numbers, 1 to 8. {SOURCE}")
+    return arrays
+
+
+def _prepared(name: str, values: Tensor) -> Tensor:
+    if name == "inertial":
+        return values.transpose(1, 2)
+    maps = values.permute(0, 3, 1, 2) if name == "skeleton" else values
     return interpolate(maps, size=(_SIZE, _SIZE), mode="bilinear", align_corners=False, antialias=True)

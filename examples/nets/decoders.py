@@ -1,42 +1,49 @@
 """Decoders, the encoders in reverse: from latent maps back to the input's shape."""
 
+from itertools import pairwise
+
 from torch import Tensor, nn
 
 from examples.data.contract import Modality
-from examples.nets.blocks import CONVOLUTION, TRANSPOSED, residual_maps, residual_vectors
+from examples.nets.blocks import CONVOLUTION, NORM, Doubling, residual_maps, residual_vectors
+from examples.nets.encoders import Grids
 from examples.recipe import Network
 
 
 class MapDecoder(nn.Module):
-    """The decoder of VQ-VAE for images and sequences: residuals, then two transposed convolutions.
+    """The published decoder, for images and sequences: residuals, then one transposed convolution for each halving.
+
+    Each of these has half the channels of the one before. So a pooling is undone by one transposed convolution more.
 
     Args:
-        shape: Of one sample, ``(channels, height, width)`` or ``(channels, length)``; any size, odd ones too.
+        channels: Of the input.
+        grids: Of the encoder, from the input's size to the latent's; any sizes, odd ones too.
         network: Sizes.
 
     Shape:
-        - Input: ``(batch, latent, height // 4, width // 4)``, or ``(batch, latent, length // 4, 1)``
-        - Output: ``(batch, *shape)``
+        - Input: ``(batch, latent, height, width)`` on the last of `grids`, ``(batch, latent, length, 1)`` for sequences
+        - Output: ``(batch, channels, *grids[0])``
     """
 
-    def __init__(self, shape: tuple[int, ...], network: Network) -> None:
+    def __init__(self, channels: int, grids: Grids, network: Network) -> None:
         super().__init__()
-        channels, *sizes = shape
-        rank, width = len(sizes), network.width
-        half = max(width // 2, 1)
-        self.sizes = ([size // 2 for size in sizes], sizes)
-        self.layers = nn.Sequential(
-            CONVOLUTION[rank](network.latent, width, 3, padding=1),
-            residual_maps(rank, width, network.residual_width, network.residual_blocks),
-        )
-        self.first = TRANSPOSED[rank](width, half, 4, stride=2, padding=1)
-        self.second = TRANSPOSED[rank](half, channels, 4, stride=2, padding=1)
+        self.rank, width = len(grids[0]), network.width
+        widths = [*(max(width >> step, 1) for step in range(len(grids) - 1)), channels]
+        layers: list[nn.Module] = [
+            CONVOLUTION[self.rank](network.latent, width, 3, padding=1),
+            residual_maps(self.rank, width, network.residual_width, network.residual_blocks),
+        ]
+        for (before, after), (start, goal) in zip(pairwise(widths), pairwise(reversed(grids)), strict=True):
+            layers += [
+                Doubling((before, after), start, goal),
+                NORM[self.rank](after),
+                nn.ReLU(inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers[:-2])  # the last one gives the reconstruction itself
 
     def forward(self, latent: Tensor) -> Tensor:
         """Decode latent maps."""
-        maps = latent.squeeze(3) if len(self.sizes[0]) == 1 else latent
-        maps = self.first(self.layers(maps), output_size=self.sizes[0])
-        out: Tensor = self.second(maps.relu(), output_size=self.sizes[1])
+        out: Tensor = self.layers(latent if self.rank == 2 else latent.squeeze(3))
         return out
 
 
@@ -66,8 +73,14 @@ class VectorDecoder(nn.Module):
         return out
 
 
-def build_decoder(modality: Modality, network: Network) -> MapDecoder | VectorDecoder:
-    """Return the decoder for a modality's kind."""
+def build_decoder(modality: Modality, network: Network, grids: Grids) -> MapDecoder | VectorDecoder:
+    """Return the decoder for a modality's kind.
+
+    Args:
+        modality: What comes out.
+        network: Sizes.
+        grids: Of the modality's encoder.
+    """
     if modality.kind == "vector":
         return VectorDecoder(modality.shape[0], network)
-    return MapDecoder(modality.shape, network)
+    return MapDecoder(modality.shape[0], grids, network)

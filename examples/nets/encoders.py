@@ -1,44 +1,56 @@
 """Encoders by kind of modality. Each returns latent maps ``(batch, latent, height, width)``.
 
-A sequence is ``length x 1`` and a vector ``1 x 1``, so that quantisers, masks and heads need one case only.
+A sequence is ``length x 1`` and a vector ``1 x 1``, so that quantisers, masks and heads need one case only. An encoder
+knows its `grids`, the sizes of its maps from input to latent, each half of the one before; a decoder goes back along them.
 """
+
+from typing import TypeAlias
 
 from torch import Tensor, nn
 
 from examples.data.contract import Modality
-from examples.nets.blocks import CONVOLUTION, residual_maps, residual_vectors
+from examples.nets.blocks import CONVOLUTION, NORM, POOL, residual_maps, residual_vectors
+from examples.nets.resnet import ResNet18
 from examples.recipe import Network
+
+Grids: TypeAlias = tuple[tuple[int, ...], ...]
 
 _SMALLEST = 4
 
 
 class MapEncoder(nn.Module):
-    """The encoder of VQ-VAE for images and sequences: two convolutions of stride 2, one of stride 1, residuals.
+    """The published encoder, for images and sequences: two convolutions of stride 2, one of stride 1, residuals.
 
     Args:
         shape: Of one sample, ``(channels, height, width)`` or ``(channels, length)``.
         network: Sizes.
+        pooling: How many times the maps are pooled before the residuals; once for the published spectrograms.
 
     Shape:
         - Input: ``(batch, *shape)``
-        - Output: ``(batch, latent, height // 4, width // 4)``, or ``(batch, latent, length // 4, 1)``
+        - Output: ``(batch, latent, height // 4, width // 4)``, or ``(batch, latent, length // 4, 1)``; each pooling
+          halves the sizes once more, rounded up
     """
 
-    def __init__(self, shape: tuple[int, ...], network: Network) -> None:
+    def __init__(self, shape: tuple[int, ...], network: Network, pooling: int = 0) -> None:
         super().__init__()
         channels, *sizes = shape
         if min(sizes) < _SMALLEST:
             raise ValueError(f"`shape` (={shape}) must be at least {_SMALLEST} wide, it is halved twice.")
-        conv = CONVOLUTION[len(sizes)]
-        width = network.width
-        self.grid = (sizes[0] // 4, sizes[1] // 4 if len(sizes) == 2 else 1)
+        rank, width = len(sizes), network.width
+        half = max(width // 2, 1)
+        conv, norm = CONVOLUTION[rank], NORM[rank]
+        self.grids = _pooled(tuple(tuple(size // 2**step for size in sizes) for step in range(3)), pooling)
         self.layers = nn.Sequential(
-            conv(channels, max(width // 2, 1), 4, stride=2, padding=1),
-            nn.ReLU(),
-            conv(max(width // 2, 1), width, 4, stride=2, padding=1),
-            nn.ReLU(),
+            conv(channels, half, 4, stride=2, padding=1),
+            norm(half),
+            nn.ReLU(inplace=True),
+            conv(half, width, 4, stride=2, padding=1),
+            norm(width),
+            nn.ReLU(inplace=True),
             conv(width, width, 3, padding=1),
-            residual_maps(len(sizes), width, network.residual_width, network.residual_blocks),
+            *_pools(rank, pooling),
+            residual_maps(rank, width, network.residual_width, network.residual_blocks),
             conv(width, network.latent, 1),
         )
 
@@ -46,6 +58,31 @@ class MapEncoder(nn.Module):
         """Encode images or sequences."""
         latent: Tensor = self.layers(x)
         return latent if latent.ndim == 4 else latent.unsqueeze(3)
+
+
+class ResNetEncoder(nn.Module):
+    """ResNet-18 for images, and a 1 x 1 convolution to the latent's channels.
+
+    Args:
+        shape: Of one sample, ``(channels, height, width)``; any size.
+        network: Sizes.
+        pooling: How many times the last maps are pooled.
+
+    Shape:
+        - Input: ``(batch, *shape)``
+        - Output: ``(batch, latent, *grids[-1])``, for 4 stages 1/32 of the input, or 1/8 of a small one
+    """
+
+    def __init__(self, shape: tuple[int, ...], network: Network, pooling: int = 0) -> None:
+        super().__init__()
+        body = ResNet18(shape, width=network.resnet_width, stages=network.resnet_stages)
+        self.grids = _pooled(body.grids, pooling)
+        self.layers = nn.Sequential(body, *_pools(2, pooling), nn.Conv2d(body.width, network.latent, 1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode images."""
+        latent: Tensor = self.layers(x)
+        return latent
 
 
 class VectorEncoder(nn.Module):
@@ -62,7 +99,7 @@ class VectorEncoder(nn.Module):
 
     def __init__(self, features: int, network: Network) -> None:
         super().__init__()
-        self.grid = (1, 1)
+        self.grids: Grids = ((),)
         self.layers = nn.Sequential(
             nn.Linear(features, network.width),
             residual_vectors(network.width, network.residual_width, network.residual_blocks),
@@ -75,8 +112,38 @@ class VectorEncoder(nn.Module):
         return latent[:, :, None, None]
 
 
-def build_encoder(modality: Modality, network: Network) -> MapEncoder | VectorEncoder:
-    """Return the encoder for a modality's kind."""
+Encoder: TypeAlias = MapEncoder | ResNetEncoder | VectorEncoder
+
+
+def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Encoder:
+    """Return the encoder for a modality's kind: `network.encoder` for images, one of its own for the other kinds.
+
+    Args:
+        modality: What goes in.
+        network: Sizes.
+        pooling: Extra halvings of the latent's grid.
+    """
     if modality.kind == "vector":
+        if pooling:
+            raise ValueError(f"`pooling` (={pooling}) of a vector must be 0, there is nothing to pool.")
         return VectorEncoder(modality.shape[0], network)
-    return MapEncoder(modality.shape, network)
+    if modality.kind == "image" and network.encoder == "resnet18":
+        return ResNetEncoder(modality.shape, network, pooling)
+    return MapEncoder(modality.shape, network, pooling)
+
+
+def latent_grid(encoder: Encoder) -> tuple[int, int]:
+    """Return height and width of an encoder's latent."""
+    height, width = (*encoder.grids[-1], 1, 1)[:2]
+    return height, width
+
+
+def _pools(rank: int, pooling: int) -> list[nn.Module]:
+    return [POOL[rank](3, stride=2, padding=1) for _ in range(pooling)]
+
+
+def _pooled(grids: Grids, pooling: int) -> Grids:
+    """Append the grids of the poolings, which round up."""
+    for _ in range(pooling):
+        grids = (*grids, tuple(-(-size // 2) for size in grids[-1]))
+    return grids

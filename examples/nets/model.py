@@ -1,6 +1,6 @@
 """The network of the paper, for any number of modalities."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -9,8 +9,8 @@ from torch.nn.functional import interpolate
 
 from examples.data.contract import Modality
 from examples.nets.decoders import build_decoder
-from examples.nets.encoders import build_encoder
-from examples.nets.heads import ConvolutionalHead
+from examples.nets.encoders import build_encoder, latent_grid
+from examples.nets.heads import ClassificationHead, SegmentationHead
 from examples.recipe import Network
 from maskfusion import ComplementaryMask, Quantized, VectorQuantizer
 
@@ -19,7 +19,7 @@ class FusionOutput(NamedTuple):
     """What one forward pass gives; the mappings are by modality.
 
     Attributes:
-        prediction: Scores, ``(batch, classes)``.
+        prediction: Scores, ``(batch, classes)``, or ``(batch, classes, height, width)`` for each pixel.
         latents: z, ``(batch, latent, height, width)`` on each modality's own grid.
         quantized: z-hat with its indices and loss; empty without quantisers.
         reconstructions: x-tilde, in the input's shape; empty without decoders.
@@ -61,23 +61,37 @@ class FusionModel(nn.Module):
         classes: How many.
         network: Sizes.
         quantise: Whether there are quantisers and decoders.
+        target_shape: Of one sample's target, ``samples.target.shape[1:]``: nothing for one class a sample,
+            ``(height, width)`` for one a pixel.
     """
 
     def __init__(
-        self, modalities: Mapping[str, Modality], classes: int, network: Network, *, quantise: bool
+        self,
+        modalities: Mapping[str, Modality],
+        classes: int,
+        network: Network,
+        *,
+        quantise: bool,
+        target_shape: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        encoders = {name: build_encoder(modality, network) for name, modality in modalities.items()}
-        grids = [encoder.grid for encoder in encoders.values()]
-        grid = max(height for height, _ in grids), max(width for _, width in grids)
+        encoders = {
+            name: build_encoder(modality, network, network.pooling.get(name, 0))
+            for name, modality in modalities.items()
+        }
+        heights, widths = zip(*map(latent_grid, encoders.values()), strict=True)
         coded = modalities if quantise else {}
 
         self.channels = dict.fromkeys(modalities, network.latent)
         self.encoders = nn.ModuleDict(encoders)
         self.quantizers = nn.ModuleDict({name: _build_quantizer(network) for name in coded})
-        self.decoders = nn.ModuleDict({name: build_decoder(coded[name], network) for name in coded})
+        self.decoders = nn.ModuleDict(
+            {name: build_decoder(coded[name], network, encoders[name].grids) for name in coded}
+        )
         self.fusion: nn.Module = Concatenation()
-        self.head = ConvolutionalHead(sum(self.channels.values()), grid, classes, network)
+        self.head = _build_head(
+            sum(self.channels.values()), (max(heights), max(widths)), classes, target_shape, network
+        )
 
     @property
     def mask(self) -> ComplementaryMask | None:
@@ -96,6 +110,18 @@ class FusionModel(nn.Module):
         }
         fused = self.fusion(features)
         return FusionOutput(self.head(fused), latents, quantized, reconstructions, fused)
+
+
+def _build_head(
+    channels: int, grid: tuple[int, int], classes: int, target_shape: Sequence[int], network: Network
+) -> ClassificationHead | SegmentationHead:
+    match tuple(target_shape):
+        case ():
+            return ClassificationHead(channels, grid, classes, network)
+        case (height, width):
+            return SegmentationHead(channels, grid, classes, (height, width), network)
+        case other:
+            raise ValueError(f"`target_shape` (={other}) must be () or (height, width).")
 
 
 def _build_quantizer(network: Network) -> VectorQuantizer:

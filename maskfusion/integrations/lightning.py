@@ -2,11 +2,13 @@
 
 from typing import Any, cast
 
+from torch import nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
 from maskfusion._tracker import ComplementarityTracker
 from maskfusion.integrations._missing import missing
+from maskfusion.integrations._stepping import Schedules
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer
@@ -22,15 +24,19 @@ class ComplementarityCallback(Callback):
     It finds the masks in the module by itself. Metrics go to every logger of the trainer and can be monitored, as in
     ``EarlyStopping("zeta")``. A resumed run carries the history on.
 
+    Penalty schedules that are part of the module are stepped after each optimiser step, and their lambda is logged; do not step them
+    yourself as well.
+
     Args:
         every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
+        collapse_after: As for ``ComplementarityTracker``.
 
     Attributes:
         tracker: The ``ComplementarityTracker``; None until training starts.
 
     Raises:
-        TypeError: If ``every_n_steps`` is no integer.
-        ValueError: If ``every_n_steps`` is below 1; when training starts, if the module has no mask.
+        TypeError: If an argument is no integer.
+        ValueError: If an argument is below 1; when training starts, if the module has no mask.
 
     Examples:
         >>> from lightning.pytorch import Trainer
@@ -40,21 +46,26 @@ class ComplementarityCallback(Callback):
         True
     """
 
-    def __init__(self, every_n_steps: int | None = None) -> None:
+    def __init__(self, every_n_steps: int | None = None, *, collapse_after: int | None = 5) -> None:
         super().__init__()
-        if every_n_steps is not None:
-            expect_int("every_n_steps", every_n_steps, least=1)
+        for name, value in (("every_n_steps", every_n_steps), ("collapse_after", collapse_after)):
+            if value is not None:
+                expect_int(name, value, least=1)
         self.every_n_steps = every_n_steps
+        self.collapse_after = collapse_after
         self.tracker: ComplementarityTracker | None = None
+        self._schedules = Schedules(nn.Module())
         self._module: LightningModule | None = None
         self._seen = 0
         self._saved: dict[str, Any] = {}
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find the masks; take up the history of the checkpoint, if there was one."""
+        """Find masks and schedules; take up the history of the checkpoint, if there was one."""
         if self.tracker is None or self._module is not pl_module:
-            self.tracker, self._module = ComplementarityTracker(pl_module), pl_module
+            self.tracker = ComplementarityTracker(pl_module, collapse_after=self.collapse_after)
+            self._module = pl_module
+        self._schedules = Schedules(pl_module)
         if self._saved:
             self.tracker.set_extra_state(self._saved)
             self._saved = {}
@@ -62,11 +73,13 @@ class ComplementarityCallback(Callback):
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Update and log, if it is time."""
-        n, step = self.every_n_steps, trainer.global_step
-        if n is None or step // n == self._seen // n:
-            return
+        """Step the schedules, if the optimiser has made a step; update and log, if it is time."""
+        n, before, step = self.every_n_steps, self._seen, trainer.global_step
         self._seen = step
+        if step > before:
+            self._schedules.step()
+        if n is None or step // n == before // n:
+            return
         metrics = self._update(step)
         pl_module.log_dict(metrics, on_step=True, on_epoch=False, logger=False, batch_size=1)
         for (
@@ -86,7 +99,7 @@ class ComplementarityCallback(Callback):
     def _update(self, step: int) -> dict[str, float]:
         tracker = cast("ComplementarityTracker", self.tracker)
         tracker.update(step)
-        return tracker.metrics()
+        return {**tracker.metrics(), **self._schedules.metrics()}
 
     @override
     def state_dict(self) -> dict[str, Any]:

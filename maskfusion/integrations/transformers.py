@@ -2,11 +2,13 @@
 
 from typing import Any, cast
 
+from torch import nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
 from maskfusion._tracker import ComplementarityTracker
 from maskfusion.integrations._missing import missing
+from maskfusion.integrations._stepping import Schedules
 
 try:
     from transformers import Trainer, TrainerCallback, TrainerControl, TrainerState, TrainingArguments
@@ -30,33 +32,43 @@ class ComplementarityCallback(TrainerCallback):
         trainer.add_callback(ComplementarityCallback(trainer))
         trainer.train()
 
+    Penalty schedules that are part of the model are stepped after each optimiser step, and their lambda is logged; do not step them
+    yourself as well.
+
     Args:
         trainer: The trainer whose ``log`` is called.
         every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
+        collapse_after: As for ``ComplementarityTracker``.
 
     Attributes:
         tracker: The ``ComplementarityTracker``; None until training starts.
 
     Raises:
-        TypeError: If ``trainer`` is no ``Trainer`` or ``every_n_steps`` no integer.
-        ValueError: If ``every_n_steps`` is below 1; when training starts, if the model has no mask.
+        TypeError: If ``trainer`` is no ``Trainer`` or another argument no integer.
+        ValueError: If an integer is below 1; when training starts, if the model has no mask.
     """
 
-    def __init__(self, trainer: Trainer, every_n_steps: int | None = None) -> None:
+    def __init__(
+        self, trainer: Trainer, every_n_steps: int | None = None, *, collapse_after: int | None = 5
+    ) -> None:
         if not isinstance(trainer, Trainer):
             raise TypeError(f"`trainer` (={trainer!r}) must be a transformers.Trainer.")
-        if every_n_steps is not None:
-            expect_int("every_n_steps", every_n_steps, least=1)
+        for name, value in (("every_n_steps", every_n_steps), ("collapse_after", collapse_after)):
+            if value is not None:
+                expect_int(name, value, least=1)
         self.every_n_steps = every_n_steps
+        self.collapse_after = collapse_after
         self.tracker: ComplementarityTracker | None = None
+        self._schedules = Schedules(nn.Module())
         self._trainer = trainer
 
     @override
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Find the masks; take up the history of the checkpoint, if there was one."""
-        self.tracker = ComplementarityTracker(kwargs["model"])
+        """Find masks and schedules; take up the history of the checkpoint, if there was one."""
+        self.tracker = ComplementarityTracker(kwargs["model"], collapse_after=self.collapse_after)
+        self._schedules = Schedules(kwargs["model"])
         states: Any = state.stateful_callbacks
         if KEY in states:
             self.tracker.set_extra_state(states[KEY])
@@ -65,7 +77,8 @@ class ComplementarityCallback(TrainerCallback):
     def on_step_end(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Update and log, if it is time."""
+        """Step the schedules; update and log, if it is time."""
+        self._schedules.step()
         if self.every_n_steps is not None and state.global_step % self.every_n_steps == 0:
             self._update(state, control)
 
@@ -83,5 +96,5 @@ class ComplementarityCallback(TrainerCallback):
         states: Any = state.stateful_callbacks
         states[KEY] = tracker.get_extra_state()
         due = control.should_log
-        self._trainer.log(tracker.metrics())
+        self._trainer.log({**tracker.metrics(), **self._schedules.metrics()})
         control.should_log = due  # `log` takes it back, and the loss of this step may still wait for it

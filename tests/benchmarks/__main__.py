@@ -5,7 +5,9 @@ import json
 import os
 import platform
 from dataclasses import asdict
+from datetime import date
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -16,36 +18,45 @@ from tests.benchmarks import report
 from tests.benchmarks.contenders import CODEBOOKS, MASKS, RIVALS, SHAPES, changed_by_bf16
 from tests.benchmarks.measure import build, ceiling, interleaved, peak_memory
 from tests.benchmarks.targets import Entry, floor, targets
+from tests.benchmarks.training import PARTS, PUBLISHED, STEPS, operations
 
 GROUPS = {
     **{name: {rival: f"{name}: {rival}" for rival in RIVALS} for name in SHAPES},
     "codebooks": {f"{codes} codes": f"{codes} codes" for codes in CODEBOOKS},
     "mask": {name: f"mask: {name}" for name in MASKS},
+    "training-step": {name: f"training-step: {name}" for name in STEPS},
+    "parts": {name: f"parts: {name}" for name in PARTS},
 }
+APART = ("training-step", "parts")  # minutes by themselves, so only when they are asked for
+PROFILED = ("ours, channels last", "one-hot, unfused mask, channels last")
 
 
 def main() -> None:
     """Run everything."""
     options = _options()
     console = Console()
-    most = ceiling(options.device)
+    most = ceiling(options.device, options.threads)
     groups: dict[str, dict[str, Entry]] = {}
-    met, floors = [], {}
+    met, floors, profiles = [], {}, {}
     for group in options.groups:
         base = "multiply by a constant" if group == "mask" else next(iter(GROUPS[group]))
-        groups[group] = entries = _measure(group, base, options.rounds, options.device)
+        groups[group] = entries = _measure(group, base, options.rounds, options.device, options.threads)
         console.print(report.timings(group, entries, base))
         if group in SHAPES:
             floors[group] = floor(group, entries["ours"], most)
+        if group == "training-step" and options.device == "cpu":
+            profiles = {name: operations(STEPS[name](PUBLISHED)) for name in PROFILED}
+            console.print(report.operations(profiles))
         met += targets(group, entries, changed_by_bf16(group, options.device) if group in SHAPES else None)
     for table in (report.floors(floors), report.goals(met)):
         if table.row_count:
             console.print(table)
     results: dict[str, Any] = {
-        "machine": _machine(options.device),
+        "machine": _machine(options.device, options.threads),
         "ceiling": asdict(most),
         "rounds": options.rounds,
         "groups": groups,
+        "profiles": profiles,
         "floors": {group: asdict(counted) for group, counted in floors.items()},
         "targets": [asdict(target) for target in met],
     }
@@ -62,33 +73,39 @@ def _options() -> argparse.Namespace:
         "--output", type=Path, default=Path("docs/benchmarks"), help="folder of the numbers and the plot"
     )
     parser.add_argument("--rounds", type=int, default=15, help="interleaved runs of each case")
-    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=list(GROUPS), help="only these")
+    usual = [group for group in GROUPS if group not in APART]
+    parser.add_argument("--groups", nargs="+", choices=GROUPS, default=usual, help="only these")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--threads", type=int, default=1, help="of the processor")
+    parser.add_argument("--name", help="of the file; another one keeps the numbers that are there")
     options = parser.parse_args()
-    options.name = "benchmarks" if options.device == "cpu" else f"benchmarks-{options.device}"
+    options.name = options.name or (
+        "benchmarks" if options.device == "cpu" else f"benchmarks-{options.device}"
+    )
     return options
 
 
-def _measure(group: str, base: str, rounds: int, device: str) -> dict[str, Entry]:
+def _measure(group: str, base: str, rounds: int, device: str, threads: int) -> dict[str, Entry]:
     """Time and memory of every case; memory comes first, while this process holds nothing."""
     cases = GROUPS[group]
     peaks = {name: peak_memory(case, device) for name, case in cases.items()}
-    timings = interleaved(build(cases, device), rounds=rounds, device=device)
+    timings = interleaved(build(cases, device), rounds=rounds, device=device, threads=threads)
     return {
         name: {**asdict(timing), "peak": peaks[name], "ratio": timing.median / timings[base].median}
         for name, timing in timings.items()
     }
 
 
-def _machine(device: str) -> dict[str, str]:
+def _machine(device: str, threads: int) -> dict[str, str]:
     names = ("maskfusion", "torch", "vector-quantize-pytorch")
     return {
         "processor": _processor() if device == "cpu" else torch.cuda.get_device_name(),
         "device": device,
         "cores": str(os.cpu_count()),
-        "threads": "1",
+        "threads": str(threads),
+        "date": date.today().isoformat(),
         "python": platform.python_version(),
-        **{name: version(name) for name in names},
+        **{name: version(name) for name in names if find_spec(name.replace("-", "_"))},
     }
 
 

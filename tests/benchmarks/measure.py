@@ -8,15 +8,30 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
-from tests.benchmarks.contenders import CASES, Step
+from tests.benchmarks import contenders, training
+from tests.benchmarks.contenders import Step
+
+
+class Case(Protocol):
+    """What is measured."""
+
+    def step(self) -> Step:
+        """Make the step."""
+
+    def small_step(self) -> Step:
+        """Make one that loads the same code and takes next to no memory."""
+
+
+CASES: Mapping[str, Case] = {**contenders.CASES, **training.CASES}
 
 
 @dataclass(frozen=True)
 class Timing:
-    """Milliseconds of one step: processor time of one thread, or, on an accelerator, time until it is done."""
+    """Milliseconds of one step: processor time of one thread; with several, or on an accelerator, time until it is done."""
 
     median: float
     low: float
@@ -40,12 +55,12 @@ def build(cases: Mapping[str, str], device: str) -> dict[str, Step]:
 
 
 def interleaved(
-    steps: Mapping[str, Step], *, rounds: int, device: str = "cpu", warm_up: int = 2
+    steps: Mapping[str, Step], *, rounds: int, device: str = "cpu", threads: int = 1, warm_up: int = 2
 ) -> dict[str, Timing]:
     """Run every step once a round, so that a noisy moment hits all of them alike."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(threads)
     torch.compiler.reset()  # shapes of another group would make this one's compiled code a general one
-    clock = _clock(device)
+    clock = _clock(device, threads)
     for _ in range(warm_up):
         for step in steps.values():
             step()
@@ -58,7 +73,7 @@ def interleaved(
     return {name: Timing(statistics.median(times), min(times), max(times)) for name, times in taken.items()}
 
 
-def ceiling(device: str) -> Ceiling:
+def ceiling(device: str, threads: int = 1) -> Ceiling:
     """Measure what the machine does at most; the best of nine tries."""
     with torch.device(device):
         square, target = torch.randn(2048, 2048), torch.empty(2048, 2048)
@@ -67,6 +82,7 @@ def ceiling(device: str) -> Ceiling:
         {"product": lambda: torch.mm(square, square, out=target), "copy": lambda: copy.copy_(long)},
         rounds=9,
         device=device,
+        threads=threads,
     )
     return Ceiling(
         operations=2 * 2048**3 / (1e-3 * quickest["product"].low),
@@ -97,10 +113,10 @@ def _peak_here(case: str, device: str) -> float:
     return _held_at_most(device) - before
 
 
-def _clock(device: str) -> Callable[[], float]:
+def _clock(device: str, threads: int) -> Callable[[], float]:
     """Seconds, to be taken before and after a step."""
     if device == "cpu":
-        return time.process_time
+        return time.process_time if threads == 1 else time.perf_counter
 
     def after_all_work() -> float:
         torch.accelerator.synchronize()

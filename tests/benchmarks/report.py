@@ -39,6 +39,15 @@ def floors(counted: Mapping[str, Floor]) -> Table:
     return table
 
 
+def operations(profiles: Mapping[str, Mapping[str, float]]) -> Table:
+    """Where the time of a step goes."""
+    table = _table("Operations", *(f"{case}, %" for case in profiles))
+    names = {name: None for shares in profiles.values() for name in shares}
+    for name in names:
+        table.add_row(name, *(f"{shares.get(name, 0):.1f}" for shares in profiles.values()))
+    return table
+
+
 def _table(title: str, *columns: str) -> Table:
     table = Table("", title=title, title_justify="left")
     for column in columns:

@@ -43,6 +43,7 @@ def utd_arrays() -> dict[str, np.ndarray]:
     return {
         "depth": random.integers(0, 255, (clips, 16, 56, 56), dtype="uint8"),
         "skeleton": random.normal(size=(clips, 48, 20, 3)).astype("float16"),
+        "inertial": random.normal(size=(clips, 128, 6)).astype("float16"),
         "action": np.tile(np.arange(27, dtype="uint8"), 2),
         "subject": np.repeat(np.array([1, 2], dtype="uint8"), 27),
     }

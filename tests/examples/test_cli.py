@@ -3,8 +3,11 @@
 import io
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +16,7 @@ from rich.console import Console
 
 from examples.__main__ import main
 from examples.compare import Bar, compare, plan, spread
+from examples.data.place import Place
 from examples.recipe import load_recipe
 from examples.results import Results
 
@@ -38,11 +42,12 @@ def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys,
     assert captured.err == ""
     assert "6/6 runs: mask, seed 1" in captured.out
     assert "closed wholly" in captured.out
-    assert sorted(path.name for path in output.iterdir()) == [
+    assert sorted(path.name for path in output.iterdir() if path.is_file()) == [
         "complementarity.png",
         "mask.png",
         "results.json",
     ]
+    assert sorted(path.name for path in (output / "mask" / "seed-1").iterdir()) == ["plan.json", "run.json"]
     assert not (tmp_path / "lightning_logs").exists()
 
     results = Results.read(output / "results.json")
@@ -80,20 +85,22 @@ def test_same_seed_same_numbers_whatever_the_workers(recipe_file: Path, mfeat_ro
     done = subprocess.run(command, env=environment, cwd=tmp_path, check=False, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
     assert numbers(tmp_path / "one") == numbers(tmp_path / "two")
-    first, second = [run["accuracy"] for run in numbers(tmp_path / "one")[:2]]
+    first, second = [run["score"] for run in numbers(tmp_path / "one")[:2]]
     assert first != second or numbers(tmp_path / "one")[0]["epochs"] != numbers(tmp_path / "one")[1]["epochs"]
 
 
-def test_a_run_that_fails_in_another_process_stops_the_rest(recipe_file: Path, mfeat_root: Path):
-    jobs = plan(load_recipe(recipe_file), root=mfeat_root, rows=["mask"])
+def test_a_run_that_fails_in_another_process_stops_the_rest(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path
+):
+    jobs = plan(load_recipe(recipe_file), tmp_path, place=Place(mfeat_root), rows=["mask"])
     broken = [replace(job, row="not there") for job in jobs]
     with pytest.raises(KeyError, match="not there"), Bar(2, 4, Console(file=io.StringIO())) as bar:
         spread(broken, 1, bar)
 
 
-def test_progress_is_one_bar_on_a_terminal(recipe_file: Path, mfeat_root: Path):
+def test_progress_is_one_bar_on_a_terminal(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
     screen = io.StringIO()
-    jobs = plan(load_recipe(recipe_file), root=mfeat_root, rows=["pix"])
+    jobs = plan(load_recipe(recipe_file), tmp_path, place=Place(mfeat_root), rows=["pix"])
     compare(jobs, workers=1, command="", console=Console(file=screen, force_terminal=True, width=100))
     assert "2/2 runs" in screen.getvalue()
     assert "pix, seed 1, loss" in screen.getvalue()
@@ -105,7 +112,34 @@ def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
 
     monkeypatch.setattr("examples.__main__.compare", interrupt)
     assert run(recipe_file, mfeat_root, tmp_path / "out") == 130
-    assert capsys.readouterr().err == "Stopped; nothing was written.\n"
+    assert capsys.readouterr().err == "Stopped; the same command goes on from here.\n"
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks Linux for the children of a process")
+@pytest.mark.parametrize(("ended_by", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
+def test_workers_end_with_the_process_that_waits(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, ended_by: signal.Signals, status: int
+):
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "examples", "compare", "--recipe", str(recipe_file)]
+    command += ["--root", str(mfeat_root), "--output", str(tmp_path / "out"), "--workers", "2"]
+    command += ["--epochs", "100000", "--rows", "pix"]
+    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+        runs = [tmp_path / "out" / "pix" / f"seed-{seed}" / "last.ckpt" for seed in (0, 1)]
+        wait_until(lambda: all(path.is_file() for path in runs))
+        task = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+        children = [Path("/proc") / child for child in task.read_text().split()]
+        assert len(children) >= 2
+        process.send_signal(ended_by)
+        assert process.wait(60) == status
+        wait_until(lambda: not any(child.exists() for child in children))
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    end = time.monotonic() + 120
+    while not done():
+        assert time.monotonic() < end
+        time.sleep(0.1)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +148,15 @@ def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
         (("--rows", "masks"), "`rows` has unknown names ['masks']"),
         (("--data", "mnist"), "`data` (='mnist') must be one of"),
         (("--data_options", "{label: 3}"), "`data_options` has unknown keys ['label']"),
+        (("--data_options.labels", "25"), "`labels` (=25) must be a multiple of 10"),
+        (("--data_options", "{split: '[x]'}"), "`data_options` has unknown keys ['split']"),
         (("--epochs", "0"), "`epochs` (=0) must be at least 1"),
+        (
+            ("--select", "validation"),
+            "`select` (='validation') needs a validation part; 'mfeat' is split without",
+        ),
+        (("--patience", "3"), "`patience` (=3) must go with `select: validation`"),
+        (("--gradient_clip", "0"), "`gradient_clip` (=0.0) must be above 0"),
         (("--comparison", "{a: {method: b}}"), "`method` (='b') must be one of"),
     ],
 )
@@ -136,7 +178,7 @@ def test_missing_data_says_where_to_get_it(tmp_path: Path, capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["compare", "--epoch_count", "3"], ["train"], [], ["compare", "--epochs", "x"]]
+    "arguments", [["compare", "--epoch_count", "3"], ["trial"], [], ["data"], ["compare", "--epochs", "x"]]
 )
 def test_unknown_arguments_stop(arguments: list[str], capsys):
     with pytest.raises(SystemExit) as stop:
@@ -163,6 +205,41 @@ def test_show_reads_the_results_and_nothing_else(recipe_file: Path, mfeat_root: 
     assert (tmp_path / "out" / "mask.png").is_file()
     assert main(["show", str(tmp_path)]) == 2
     assert "No results at" in capsys.readouterr().err
+
+
+def test_what_is_finished_is_not_run_again(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys):
+    more = ("--workers", "1", "--rows", "pix", "--seeds", "1")
+    output = tmp_path / "out"
+    assert run(recipe_file, mfeat_root, output, *more) == 0
+    first = numbers(output)
+    result = output / "pix" / "seed-0" / "run.json"
+    written = result.stat().st_mtime_ns
+    capsys.readouterr()
+
+    assert run(recipe_file, mfeat_root, output, "--workers", "1", "--rows", "pix") == 0  # and another seed
+    assert "1 of 2 runs are finished already; --fresh runs them again." in capsys.readouterr().out
+    assert numbers(output)[:1] == first
+    assert result.stat().st_mtime_ns == written
+
+    assert run(recipe_file, mfeat_root, output, *more, "--epochs", "1") == 2
+    text = " ".join(capsys.readouterr().err.split())
+    assert "holds a run with other settings (epochs). --fresh starts it anew" in text
+    assert result.stat().st_mtime_ns == written
+
+    assert run(recipe_file, mfeat_root, output, *more, "--epochs", "1", "--fresh") == 0
+    assert len(numbers(output)[0]["epochs"]) == 1
+
+
+def test_data_check(mfeat_root: Path, capsys):
+    assert main(["data", "check", "mfeat"]) == 0
+    assert "All there." in capsys.readouterr().out
+    assert main(["data", "check", "mfeat", "--root", str(mfeat_root)]) == 1
+    text = " ".join(capsys.readouterr().out.split())
+    assert "2,000 digits 40 wrong" in text
+    assert "UCI Multiple Features" in text
+    assert main(["data", "check", "mfeat", "--root", str(mfeat_root.parent)]) == 2
+    assert main(["data", "check", "imagenet"]) == 2
+    assert "`data` (='imagenet') must be one of" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not REAL.is_dir(), reason="no UTD-MHAD in ../shared/data/utd_mhad")

@@ -10,11 +10,13 @@ import torch
 from examples import methods
 from examples.data import load
 from examples.data.contract import Batch, Modality, Samples
+from examples.data.place import Place
 from examples.loss import PaperLoss
 from examples.methods import METHODS, create
 from examples.methods.base import Method
 from examples.nets.model import FusionModel, FusionOutput
 from examples.recipe import LossWeights, Network, load_recipe
+from examples.runs import RunFolder
 from examples.training import train
 from maskfusion import ComplementaryMask
 
@@ -139,14 +141,24 @@ class Nosy(Method):
         CALLS.append(f"epoch_end {len(train)}")
 
 
-def test_hooks_are_called_in_order(recipe_file: Path, mfeat_root: Path, monkeypatch: pytest.MonkeyPatch):
+def test_hooks_are_called_in_order(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     monkeypatch.setitem(methods.METHODS, "nosy", Nosy)
     CALLS.clear()
     recipe = load_recipe(recipe_file)
     row = replace(recipe.comparison["concatenation"], method="nosy")
     losses: list[float] = []
-    data = load("mfeat", mfeat_root, seed=0, options={"labels": 20})
-    run = train("nosy", row, recipe, data, seed=0, on_epoch=losses.append)
+    recipe = replace(recipe, comparison={"nosy": row})
+    data = load("mfeat", Place(mfeat_root), seed=0, options={"labels": 20})
+    run = train(
+        "nosy",
+        recipe,
+        data,
+        seed=0,
+        folder=RunFolder(tmp_path / "run"),
+        on_epoch=lambda _, record: losses.append(record.loss["total"]),
+    )
     epoch = ["after_backward", "after_backward", "epoch_end 20"]
     assert ["inputs", "configure ['pix', 'fou']", "loss", *epoch, *epoch] == CALLS
     assert [record.loss["total"] for record in run.epochs] == losses

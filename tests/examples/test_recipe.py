@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from examples.data import LOADERS
+from examples.data import DATA_SETS
 from examples.methods import create
 from examples.recipe import FOLDER, load_recipe, recipe_path
 
@@ -12,7 +12,7 @@ from examples.recipe import FOLDER, load_recipe, recipe_path
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
 def test_recipes_that_ship(path: Path):
     recipe = load_recipe(path)
-    assert recipe.data in LOADERS
+    assert recipe.data in DATA_SETS
     assert recipe.seeds >= 3
     for row in recipe.comparison.values():
         create(row.method, row.arguments)
@@ -20,7 +20,7 @@ def test_recipes_that_ship(path: Path):
 
 
 def test_every_data_set_has_a_recipe():
-    assert {recipe_path(name) for name in LOADERS} <= set(FOLDER.glob("*.yaml"))
+    assert {recipe_path(name) for name in DATA_SETS} <= set(FOLDER.glob("*.yaml"))
 
 
 def test_reads_numbers_as_numbers(recipe_file: Path):

@@ -14,9 +14,7 @@ from examples.results import EpochRecord, Interval, Results, Run, finite, interv
 from examples.tables import findings, show
 
 
-def run(
-    row: str, seed: int, accuracy: float, *, kept: dict[str, int] | None = None, alone: bool = False
-) -> Run:
+def run(row: str, seed: int, score: float, *, kept: dict[str, int] | None = None, alone: bool = False) -> Run:
     channels = {"a": 4} if alone else {"a": 4, "b": 4}
     shares = (
         dict.fromkeys(channels, 100.0) if kept is None else {name: 25.0 * kept[name] for name in channels}
@@ -26,7 +24,15 @@ def run(
     mask = "" if kept is None else "".join("1" * kept[name] + "0" * (4 - kept[name]) for name in channels)
     masked = {} if kept is None else complementary
     losses = {"total": 1.0, "task": 1.0, "reconstruction": 0.0, "code": 0.0, "mask": 0.0}
-    opened = EpochRecord(losses, {"a": 50.0, "b": 50.0} if masked else {}, 1.0, 0, "1" * 8 if masked else "")
+    opened = EpochRecord(
+        losses,
+        {"a": 50.0, "b": 50.0} if masked else {},
+        1.0,
+        0,
+        {"a": 3.0},
+        {"loss": 1.0, "score": 50.0},
+        "1" * 8 if masked else "",
+    )
     method = "unimodal" if alone else "concatenation" if kept is None else "complementary_mask"
     return Run(
         row=row,
@@ -34,13 +40,14 @@ def run(
         method=method,
         quantise=True,
         channels=channels,
-        accuracy=accuracy,
+        score=score,
+        chosen=2,
         complementary=complementary,
         kept=shares,
         zeta=zeta,
         parameters=10,
         seconds=1.0,
-        epochs=[opened, EpochRecord(losses, masked, zeta, 3, mask)],
+        epochs=[opened, EpochRecord(losses, masked, zeta, 3, {"a": 4.0}, {}, mask)],
     )
 
 
@@ -49,6 +56,7 @@ def results(*runs: Run) -> Results:
         data="toy",
         modalities=["a", "b"],
         classes=2,
+        metric="accuracy",
         samples={"train": 300, "test": 1700},
         command="python -m examples compare",
         recipe={"epochs": 2},
@@ -117,9 +125,9 @@ def test_missing_results(tmp_path: Path):
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not a results file of format 1"),
-        ('{"format": 99}', "is not a results file of format 1"),
-        ('{"format": 1, "seed": 3}', r"a Results lacks \['classes', .*has unknown keys \['seed'\]"),
+        ("[]", "is not a results file of format 2"),
+        ('{"format": 99}', "is not a results file of format 2"),
+        ('{"format": 2, "seed": 3}', r"a Results lacks \['classes', .*has unknown keys \['seed'\]"),
     ],
 )
 def test_wrong_results(tmp_path: Path, text: str, message: str):
@@ -165,3 +173,11 @@ def test_no_pictures_without_a_mask(some: Results, tmp_path: Path):
 
 def test_picture_of_a_mask_that_closes_everything(tmp_path: Path):
     assert len(draw(results(run("mask", 0, 10, kept={"a": 0, "b": 0})), tmp_path)) == 2
+
+
+def test_pictures_of_runs_that_stopped_early_and_of_closed_masks(some: Results, tmp_path: Path):
+    short = run("mask", 2, 90, kept={"a": 0, "b": 0})
+    short = replace(short, epochs=short.epochs[:1])
+    nothing = replace(short, row="nothing", epochs=[replace(short.epochs[0], zeta=None)])
+    paths = draw(replace(some, runs=[*some.runs, short, nothing]), tmp_path)
+    assert [path.name for path in paths] == ["mask.png", "complementarity.png"]

@@ -29,11 +29,12 @@ STEPS = 3
 class Lit(lightning.LightningModule):
     """Two encoders, a mask that closes fast, a head."""
 
-    def __init__(self, masks: int = 1) -> None:
+    def __init__(self, masks: int = 1, schedule: mf.PenaltySchedule | None = None) -> None:
         super().__init__()
         self.fusion = mf.ComplementaryMask({"image": 4, "audio": 4})
         self.second = mf.ComplementaryMask(8) if masks == 2 else nn.Identity()
         self.head = nn.Linear(8, 2)
+        self.schedule = schedule
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
         """Close the first channels of image, one a step."""
@@ -138,6 +139,30 @@ def test_history_before_and_between_trainings(tmp_path: Path) -> None:
     assert len(callback.tracker.history) == 1, "another one starts anew"
 
 
+@pytest.mark.parametrize(("accumulate", "steps"), [(1, 6), (2, 4), (4, 2)])
+def test_schedules_follow_the_optimizer(tmp_path: Path, accumulate: int, steps: int) -> None:
+    callback, logger = ComplementarityCallback(), CSVLogger(tmp_path)
+    module = Lit(schedule=mf.WarmupPenalty(6.0, steps=6))
+    used = trainer(tmp_path, callback, logger=logger, accumulate_grad_batches=accumulate)
+    used.fit(module, loader())
+    assert used.global_step == int(module.schedule.count) == steps
+    assert list(written(logger, "lambda").values()) == pytest.approx([steps / 2, steps])
+
+
+def test_a_resumed_run_carries_the_schedule_on(tmp_path: Path) -> None:
+    for epochs, path in ((1, None), (3, tmp_path / "last.ckpt")):
+        module = Lit(schedule=mf.WarmupPenalty(steps=100))
+        last = ModelCheckpoint(tmp_path, save_last=True)
+        used = trainer(tmp_path, ComplementarityCallback(), last, epochs=epochs, enable_checkpointing=True)
+        used.fit(module, loader(), ckpt_path=path, weights_only=True)
+        assert int(module.schedule.count) == epochs * STEPS
+
+
+def test_a_collapse_is_reported(tmp_path: Path) -> None:
+    with pytest.warns(mf.CollapseWarning, match="Mask 'fusion' has kept no channel of 'image' for 2 updates"):
+        trainer(tmp_path, ComplementarityCallback(1, collapse_after=2)).fit(Lit(), loader())
+
+
 def test_zeta_can_be_monitored(tmp_path: Path) -> None:
     stop = EarlyStopping("zeta", mode="max", patience=1)
     used = trainer(tmp_path, ComplementarityCallback(), stop, epochs=9)
@@ -154,7 +179,8 @@ def test_no_mask(tmp_path: Path) -> None:
 
 
 @pytest.mark.unchecked
+@pytest.mark.parametrize("name", ["every_n_steps", "collapse_after"])
 @pytest.mark.parametrize(("bad", "error"), [(0, ValueError), (1.5, TypeError)])
-def test_settings(bad: float, error: type[Exception]) -> None:
-    with pytest.raises(error, match=r"`every_n_steps` \(=.*\) must be an integer of at least 1."):
-        ComplementarityCallback(bad)
+def test_settings(name: str, bad: float, error: type[Exception]) -> None:
+    with pytest.raises(error, match=rf"`{name}` \(=.*\) must be an integer of at least 1."):
+        ComplementarityCallback(**{name: bad})

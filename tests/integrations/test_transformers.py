@@ -44,7 +44,7 @@ class Pairs(Dataset):
 class Classifier(nn.Module):
     """CLIP, random and small; a mask over both embeddings; a head. It closes one channel of image a step."""
 
-    def __init__(self, masks: int = 1) -> None:
+    def __init__(self, masks: int = 1, schedules: int = 0) -> None:
         super().__init__()
         config = transformers.CLIPConfig(
             text_config={**TOWER, "vocab_size": 20, "max_position_embeddings": 5, "eos_token_id": 2},
@@ -54,6 +54,7 @@ class Classifier(nn.Module):
         self.clip = transformers.CLIPModel(config)
         self.fusion = mf.ComplementaryMask({"image": 4, "text": 4}) if masks else nn.Identity()
         self.head = nn.Linear(8, 2)
+        self.schedules = nn.ModuleList(mf.WarmupPenalty(6.0, steps=6) for _ in range(schedules))
 
     def forward(self, pixel_values: Tensor, input_ids: Tensor, labels: Tensor) -> dict[str, Tensor]:
         """Loss and scores."""
@@ -147,6 +148,25 @@ def test_a_resumed_run_carries_the_history_on(tmp_path: Path, restore: bool) -> 
     assert [record["step"] for record in resumed.tracker.history] == [3, 6], "a new run starts a new history"
 
 
+def test_a_resumed_run_carries_the_schedules_on(tmp_path: Path) -> None:
+    logs = []
+    for path in (None, str(tmp_path / "checkpoint-3")):
+        model = Classifier(schedules=2)
+        used = trainer(tmp_path, model, save_strategy="epoch")
+        used.add_callback(ComplementarityCallback(used))
+        used.train(resume_from_checkpoint=path)
+        assert [int(schedule.count) for schedule in model.schedules] == [6, 6]
+        logs.append(logged(used, "schedules.1/lambda"))
+    assert logs == [{3: 3.0, 6: 6.0}] * 2
+
+
+def test_a_collapse_is_reported(tmp_path: Path) -> None:
+    made = trainer(tmp_path, Classifier())
+    made.add_callback(ComplementarityCallback(made, 1, collapse_after=2))
+    with pytest.warns(mf.CollapseWarning, match="Mask 'fusion' has kept no channel of 'image' for 2 updates"):
+        made.train()
+
+
 def test_no_mask(tmp_path: Path) -> None:
     made = trainer(tmp_path, Classifier(masks=0))
     made.add_callback(ComplementarityCallback(made))
@@ -160,5 +180,6 @@ def test_settings(tmp_path: Path) -> None:
         ComplementarityCallback(None)
     made = trainer(tmp_path, Classifier())
     for bad, error in ((0, ValueError), (1.5, TypeError)):
-        with pytest.raises(error, match=r"`every_n_steps` \(=.*\) must be an integer of at least 1."):
-            ComplementarityCallback(made, bad)
+        for name in ("every_n_steps", "collapse_after"):
+            with pytest.raises(error, match=rf"`{name}` \(=.*\) must be an integer of at least 1."):
+                ComplementarityCallback(made, **{name: bad})

@@ -1,0 +1,23 @@
+"""What to say where a package that few data sets need is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+@contextmanager
+def needs(extra: str) -> Iterator[None]:
+    """Name the extra to install where an import inside this block fails.
+
+    Args:
+        extra: Of this repository, see ``pyproject.toml``.
+
+    Raises:
+        ModuleNotFoundError: Names the package and the command.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise ModuleNotFoundError(
+            f'This data set needs the package {error.name}: pip install -c constraints.txt ".[{extra}]"',
+            name=error.name,
+        ) from error

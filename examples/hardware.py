@@ -1,0 +1,39 @@
+"""What a run uses of the machine. It decides how long a run takes, not what comes out."""
+
+import os
+from dataclasses import dataclass
+
+_RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # as torchrun, Lightning and Slurm set them
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """Processes and devices.
+
+    Args:
+        accelerator: What Lightning runs on: "cpu", "gpu", "auto", ...
+        devices: Processes on each machine, one for each device.
+        nodes: Machines.
+        readers: Processes of each process that read batches ahead; 0 where the samples are in memory.
+    """
+
+    accelerator: str = "cpu"
+    devices: int = 1
+    nodes: int = 1
+    readers: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse counts that are too small."""
+        for name, least in (("devices", 1), ("nodes", 1), ("readers", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least {least}.")
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is one process only."""
+        return self.devices * self.nodes == 1
+
+
+def first_process() -> bool:
+    """Whether this is the process that writes and speaks, of the several that a run may have."""
+    return all(os.environ.get(name, "0") == "0" for name in _RANKS)

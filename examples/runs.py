@@ -1,0 +1,96 @@
+"""The folder of one run: what it was asked for, how far it is, and what came out."""
+
+import json
+import shutil
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.recipe import Recipe
+from examples.results import Run, read_run, versions
+
+LAST, BEST = "last.ckpt", "best.ckpt"
+_PLAN, _RESULT = "plan.json", "run.json"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """One row with one seed has one folder. The same command typed again goes on where it stopped.
+
+    Args:
+        path: The folder.
+    """
+
+    path: Path
+
+    @property
+    def last(self) -> Path:
+        """Checkpoint after the last epoch that was finished."""
+        return self.path / LAST
+
+    @property
+    def best(self) -> Path:
+        """Checkpoint after the epoch with the lowest validation task loss."""
+        return self.path / BEST
+
+    @property
+    def split(self) -> Path:
+        """Names of the samples of each part, where they have names."""
+        return self.path / "split.json"
+
+    def claim(self, row: str, seed: int, recipe: Recipe, *, fresh: bool = False) -> Run | None:
+        """Make the folder this run's own; return the run where it is finished already.
+
+        Args:
+            row: Its name in the recipe.
+            seed: Of the run.
+            recipe: All settings.
+            fresh: Whether to start anew.
+
+        Raises:
+            ValueError: The folder holds a run with other settings or versions; names them. Nothing is changed.
+        """
+        if fresh:
+            self.clear()
+        settings = {key: value for key, value in asdict(recipe).items() if key not in ("comparison", "seeds")}
+        plan = {
+            "row": row,
+            "seed": seed,
+            **asdict(recipe.comparison[row]),
+            **settings,
+            "versions": versions(),
+        }
+        plan = json.loads(json.dumps(plan))
+        known = self._known()
+        differ = sorted(key for key in plan | known if plan.get(key) != known.get(key)) if known else []
+        if differ:
+            raise ValueError(
+                f"'{self.path}' holds a run with other settings ({', '.join(differ)}). --fresh starts it anew, "
+                "another --output leaves it alone."
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        (self.path / _PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
+        return read_run(self.path / _RESULT) if (self.path / _RESULT).is_file() else None
+
+    def finish(self, run: Run, *, keep: bool) -> None:
+        """Write what came out.
+
+        Args:
+            run: What came out.
+            keep: Whether the checkpoints stay.
+        """
+        fresh = self.path / f"{_RESULT}.new"
+        fresh.write_text(json.dumps(asdict(run), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        fresh.replace(self.path / _RESULT)
+        if not keep:
+            self.last.unlink(missing_ok=True)
+            self.best.unlink(missing_ok=True)
+
+    def clear(self) -> None:
+        """Remove the folder, if it is one of ours."""
+        if (self.path / _PLAN).is_file():
+            shutil.rmtree(self.path)
+
+    def _known(self) -> dict[str, Any]:
+        path = self.path / _PLAN
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}

@@ -1,0 +1,1 @@
+"""What zeta can and cannot tell, measured on made-up modalities whose truth is known."""

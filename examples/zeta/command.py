@@ -1,0 +1,59 @@
+"""The command ``python -m examples zeta``: make the trials, or read them, and draw."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from examples.zeta.experiment import experiment, plan
+from examples.zeta.figure import draw
+from examples.zeta.records import ZetaResults
+from examples.zeta.trial import Settings
+
+
+def zeta_parser() -> ArgumentParser:
+    """Return the parser of the command's own arguments."""
+    parser = ArgumentParser()
+    parser.add_class_arguments(Settings, fail_untyped=True)
+    parser.add_argument("--dials", type=str, nargs="+", default=None, help="Only these dials.")
+    parser.add_argument("--read", type=Path | None, default=None, help="Draw this file; make no trials.")
+    parser.add_argument("--output", type=Path, default=Path("runs/zeta"), help="Folder to write to.")
+    parser.add_argument(
+        "--workers", type=int | None, default=None, help="Processes (default: one for each core)."
+    )
+    return parser
+
+
+def zeta(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+    """Run the command and return the exit status.
+
+    Args:
+        parser: From `zeta_parser`.
+        parsed: What it parsed.
+        arguments: What was typed after ``python -m examples``.
+
+    Raises:
+        FileNotFoundError: There is no file to read.
+        ValueError: A setting, the name of a dial, or the file is wrong; says what.
+    """
+    console = Console()
+    if parsed.read is not None:
+        results = ZetaResults.read(parsed.read)
+    else:
+        made = parser.instantiate(parsed)
+        settings = Settings(**{key.name: made[key.name] for key in fields(Settings)})
+        command = shlex.join(["python", "-m", "examples", *arguments])
+        try:
+            results = experiment(
+                plan(settings, parsed.dials), workers=parsed.workers, command=command, console=console
+            )
+        except KeyboardInterrupt:
+            Console(stderr=True).print("Stopped; nothing was written.")
+            return 130
+        results.write(parsed.output / "zeta.json")
+    for path in draw(results, parsed.output):
+        console.print(str(path), highlight=False, soft_wrap=True)
+    return 0

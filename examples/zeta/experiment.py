@@ -1,0 +1,117 @@
+"""Every value of every dial, times lambdas, times seeds: plan the trials, spread them over processes, gather them."""
+
+import multiprocessing
+import os
+import signal
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import chain, combinations
+
+from rich.console import Console
+from rich.progress import track
+
+from examples.data.synthetic import ceiling
+from examples.results import machine, versions
+from examples.zeta.dials import DIALS, Dial
+from examples.zeta.records import Trial, Truth, Turned, ZetaResults
+from examples.zeta.trial import Job, Settings, run
+from maskfusion.contribution import shapley_values
+
+
+def plan(settings: Settings, dials: Sequence[str] | None = None) -> list[Job]:
+    """Return every trial to be made.
+
+    Args:
+        settings: What they share.
+        dials: Names of the dials that are turned; all if None.
+
+    Raises:
+        ValueError: If a dial is unknown.
+    """
+    unknown = [name for name in dials or () if name not in DIALS]
+    if unknown:
+        raise ValueError(f"`dials` has unknown names {unknown}; there are {list(DIALS)}.")
+    seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
+    return [
+        Job(name, value, weight, seed, settings)
+        for name in dials or DIALS
+        for value in DIALS[name].values
+        for weight in settings.weights
+        for seed in seeds
+    ]
+
+
+def experiment(jobs: Sequence[Job], *, workers: int | None, command: str, console: Console) -> ZetaResults:
+    """Make all trials, show progress, return the results.
+
+    Args:
+        jobs: From `plan`.
+        workers: Processes; one for each core if None, 1 stays in this process.
+        command: What was typed, for the record.
+        console: Where progress is shown, if it is a terminal.
+    """
+    start = time.perf_counter()
+    workers = min(workers or os.cpu_count() or 1, len(jobs))
+    with spread(jobs, workers) as made:
+        shown = track(
+            made, "trials", len(jobs), console=console, transient=True, disable=not console.is_terminal
+        )
+        trials = list(shown)
+    turned = {name: DIALS[name] for name in dict.fromkeys(job.dial for job in jobs)}
+    data = jobs[0].settings
+    return ZetaResults(
+        modalities=list(DIALS[jobs[0].dial].turn(jobs[0].value).data.modalities),
+        channels=data.channels,
+        command=command,
+        settings=asdict(data),
+        versions=versions(),
+        machine=machine(workers),
+        seconds=round(time.perf_counter() - start, 1),
+        dials={name: truth_of(dial) for name, dial in turned.items()},
+        trials=trials,
+    )
+
+
+def truth_of(dial: Dial) -> Turned:
+    """Return what is true at every value of a dial, from its definition and without a network."""
+    truths = []
+    for value in dial.values:
+        data = dial.turn(value).data
+        names = data.modalities
+        sets = chain.from_iterable(combinations(names, size) for size in range(len(names) + 1))
+        reached = {present: ceiling(data, present) for present in sets}
+        worth = shapley_values(names, reached)
+        truths.append(
+            Truth(
+                joint=round(reached[names], 4),
+                alone=[round(reached[name,], 4) for name in names],
+                shapley=[round(worth[name], 4) for name in names],
+            )
+        )
+    return Turned(dial.title, dial.axis, list(dial.values), truths)
+
+
+@contextmanager
+def spread(jobs: Sequence[Job], workers: int) -> Iterator[Iterator[Trial]]:
+    """Make trials while the context lasts, in order.
+
+    Args:
+        jobs: What is to be made.
+        workers: Processes of their own; 1 is this one.
+    """
+    if workers == 1:
+        yield map(run, jobs)
+        return
+    pool = ProcessPoolExecutor(
+        workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=signal.signal,
+        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for the process that waits
+    )
+    try:
+        yield pool.map(run, jobs)
+    finally:
+        pool.shutdown(cancel_futures=True)

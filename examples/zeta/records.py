@@ -1,0 +1,175 @@
+"""What the experiment wrote down, as one small JSON file: typed reading and writing."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What one who knows the dials could reach, see `examples.data.synthetic.ceiling`. Lists have a number a modality.
+
+    Args:
+        joint: Accuracy with all modalities, in [0, 1].
+        alone: Accuracy with each alone.
+        shapley: What each is worth: the Shapley values of that accuracy.
+    """
+
+    joint: float
+    alone: list[float]
+    shapley: list[float]
+
+    @property
+    def balance(self) -> float:
+        """The smallest over the largest worth: what zeta would be if it measured worth; in [0, 1]."""
+        return min(self.shapley) / max(self.shapley)
+
+
+@dataclass(frozen=True)
+class Turned:
+    """One dial, and what is true at each of its values.
+
+    Args:
+        title: What is turned, in a few words.
+        axis: What a value is, with its unit.
+        values: From one end to the other.
+        truth: One for each value.
+    """
+
+    title: str
+    axis: str
+    values: list[float]
+    truth: list[Truth]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One trained network. Lists have a number a modality.
+
+    Args:
+        dial: Its name.
+        value: Where it stood.
+        weight: Lambda.
+        seed: Of data, first weights and batches.
+        accuracy: On test samples, in [0, 1].
+        zeta: At the end, Eq. 7; None where nothing is open.
+        course: Zeta after each quarter of training.
+        open: Open channels.
+        shapley: Of the accuracy on test samples, with absent modalities set to zero.
+        alone: Accuracy of the same network on test samples with that modality only.
+    """
+
+    dial: str
+    value: float
+    weight: float
+    seed: int
+    accuracy: float
+    zeta: float | None
+    course: list[float | None]
+    open: list[int]
+    shapley: list[float]
+    alone: list[float]
+
+
+@dataclass(frozen=True)
+class ZetaResults:
+    """Everything that the picture and the page are made from.
+
+    Args:
+        modalities: Their names, in order.
+        channels: Of each modality in the fused space.
+        command: What was typed.
+        settings: All of them.
+        versions: Of Python and the packages that matter.
+        machine: In words.
+        seconds: Wall-clock time of all trials.
+        dials: By name.
+        trials: One for each value, lambda and seed of each dial.
+        format: Of this file.
+    """
+
+    modalities: list[str]
+    channels: int
+    command: str
+    settings: dict[str, Any]
+    versions: dict[str, str]
+    machine: str
+    seconds: float
+    dials: dict[str, Turned]
+    trials: list[Trial]
+    format: int = FORMAT
+
+    @property
+    def weights(self) -> list[float]:
+        """Every lambda, from the smallest."""
+        return sorted({trial.weight for trial in self.trials})
+
+    def of(self, dial: str, weight: float, value: float | None = None) -> list[Trial]:
+        """Return the trials of a dial with one lambda, at one of its values or at all."""
+        return [
+            trial
+            for trial in self.trials
+            if trial.dial == dial and trial.weight == weight and value in (None, trial.value)
+        ]
+
+    def truth(self, trial: Trial) -> Truth:
+        """Return what is true where a trial's dial stood."""
+        turned = self.dials[trial.dial]
+        return turned.truth[turned.values.index(trial.value)]
+
+    def kept(self, trial: Trial) -> list[float]:
+        """Return the open channels of each modality in percent of its own, Eq. 6."""
+        return [100 * count / self.channels for count in trial.open]
+
+    def complementary(self, trial: Trial) -> list[float]:
+        """Return compl of each modality, percent of the fused space, Eq. 8."""
+        return [share / len(self.modalities) for share in self.kept(trial)]
+
+    def contradictory(self, trial: Trial) -> list[float]:
+        """Return contr of each modality, percent of the fused space; with compl they add up to 100, Eq. 8."""
+        return [100 / len(self.modalities) - share for share in self.complementary(trial)]
+
+    def write(self, path: Path) -> None:
+        """Write the file, a line a trial, and the folder it lies in."""
+        whole = asdict(self)
+        trials = ",\n  ".join(json.dumps(trial, allow_nan=False) for trial in whole.pop("trials"))
+        head = json.dumps(whole, indent=1, allow_nan=False).removesuffix("\n}")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'{head},\n "trials": [\n  {trials}\n ]\n}}\n', encoding="utf-8")
+
+    @classmethod
+    def read(cls, path: Path) -> "ZetaResults":
+        """Read the file.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: It is not a file of this format; says what is wrong.
+        """
+        if not path.is_file():
+            raise FileNotFoundError(f"No results at '{path}'. `python -m examples zeta` writes them.")
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except json.JSONDecodeError as error:
+            raise ValueError(f"'{path}' is not JSON ({error}).") from error
+        if not isinstance(raw, dict) or raw.get("format") != FORMAT or "dials" not in raw:
+            raise ValueError(
+                f"'{path}' is not a file of format {FORMAT} that `python -m examples zeta` wrote."
+            )
+        dials = {}
+        for name, turned in raw["dials"].items():
+            truth = [Truth(**_checked(Truth, entry, path)) for entry in turned["truth"]]
+            dials[name] = Turned(**{**_checked(Turned, turned, path), "truth": truth})
+        trials = [Trial(**_checked(Trial, trial, path)) for trial in raw["trials"]]
+        return cls(**{**_checked(cls, raw, path), "dials": dials, "trials": trials})
+
+
+def _checked(kind: type[Any], raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
+    known = {key.name for key in fields(kind)}
+    if set(raw) != known:
+        lacks, extra = sorted(known - set(raw)), sorted(set(raw) - known)
+        raise ValueError(f"'{path}': a {kind.__name__} lacks {lacks} and has unknown keys {extra}.")
+    return dict(raw)

@@ -1,0 +1,183 @@
+"""One trial: a small masked network, trained on one setting of one dial, and everything that is measured on it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from examples.data.synthetic import generate
+from examples.results import finite
+from examples.zeta.dials import DIALS
+from examples.zeta.records import Trial
+from maskfusion import ComplementarityTracker, ComplementaryMask, measure_contributions, parameter_groups
+
+QUARTERS = 4
+Batch = tuple[dict[str, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What all trials share.
+
+    Args:
+        seeds: How many; each draws its data, first weights and batches.
+        first_seed: The first of them.
+        weights: Every lambda, the weight of the penalty.
+        steps: Batches in a training, the same however many samples there are; a multiple of four.
+        batch_size: Samples in a batch, drawn with replacement.
+        learning_rate: Of Adam, for Omega too.
+        train: Samples to learn from, where the dial is not their number.
+        test: Samples to measure on.
+        features: Numbers in a sample of one modality.
+        hidden: Width of the hidden layer of encoders and head.
+        channels: Of each modality in the fused space.
+        init: Omega at the start.
+        threshold: t; a channel is open while its Omega is above.
+
+    Raises:
+        ValueError: Names the setting, its value and the rule.
+    """
+
+    seeds: int = 5
+    first_seed: int = 0
+    weights: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
+    steps: int = 1000
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    train: int = 2048
+    test: int = 2048
+    features: int = 32
+    hidden: int = 64
+    channels: int = 64
+    init: float = 0.1
+    threshold: float = 0.05
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be trained."""
+        for name in ("seeds", "batch_size", "train", "test", "hidden", "channels"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least 1.")
+        if self.steps < QUARTERS or self.steps % QUARTERS:
+            raise ValueError(f"`steps` (={self.steps}) must be a multiple of {QUARTERS}, above 0.")
+        if not self.weights or min(self.weights) < 0:
+            raise ValueError(f"`weights` (={self.weights}) must hold numbers of at least 0.")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One trial to be made, complete enough for another process.
+
+    Args:
+        dial: Its name.
+        value: Where it stands.
+        weight: Lambda.
+        seed: Of data, first weights and batches.
+        settings: What all trials share.
+    """
+
+    dial: str
+    value: float
+    weight: float
+    seed: int
+    settings: Settings
+
+
+class MaskedNetwork(nn.Module):
+    """An encoder a modality, the mask on all their channels, and a head; nothing is normalised.
+
+    Args:
+        modalities: Their names, in order.
+        classes: How many.
+        settings: Sizes, and the start of the mask.
+
+    Shape:
+        - Input: a mapping of modality name to ``(batch, features)``
+        - Output: ``(batch, classes)``
+    """
+
+    def __init__(self, modalities: tuple[str, ...], classes: int, settings: Settings) -> None:
+        super().__init__()
+        width, channels = settings.hidden, settings.channels
+        self.encoders = nn.ModuleDict(
+            {name: _perceptron(settings.features, width, channels) for name in modalities}
+        )
+        self.fusion = ComplementaryMask(
+            dict.fromkeys(modalities, channels), init=settings.init, threshold=settings.threshold
+        )
+        self.head = _perceptron(len(modalities) * channels, width, classes)
+
+    def forward(self, inputs: Mapping[str, Tensor]) -> Tensor:
+        """Return the scores of the classes."""
+        fused = self.fusion({name: encoder(inputs[name]) for name, encoder in self.encoders.items()})
+        scores: Tensor = self.head(fused)
+        return scores
+
+
+def run(job: Job) -> Trial:
+    """Draw the data, train and measure; the same numbers in any process with one thread."""
+    settings, case = job.settings, DIALS[job.dial].turn(job.value)
+    count = settings.train if case.train is None else case.train
+    inputs, target = generate(case.data, count + settings.test, features=settings.features, seed=job.seed)
+    train = {name: values[:count] for name, values in inputs.items()}, target[:count]
+    test = {name: values[count:] for name, values in inputs.items()}, target[count:]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(job.seed)
+            model = MaskedNetwork(case.data.modalities, 2**case.data.bits, settings)
+            tracker = fit(model, train, job.weight, settings)
+        found = measure_contributions(model, [test])
+    finally:
+        torch.set_num_threads(threads)
+    course = [record["zeta"] for record in tracker.history]
+    return Trial(
+        dial=job.dial,
+        value=job.value,
+        weight=job.weight,
+        seed=job.seed,
+        accuracy=round(found.with_all, 4),
+        zeta=_rounded(course[-1]),
+        course=[_rounded(zeta) for zeta in course],
+        open=[round(share * settings.channels / 100) for share in found.kept["fusion"].values()],
+        shapley=[round(found.shapley[name], 4) for name in found.modalities],
+        alone=[round(found.alone[name], 4) for name in found.modalities],
+    )
+
+
+def fit(model: MaskedNetwork, data: Batch, weight: float, settings: Settings) -> ComplementarityTracker:
+    """Train a network under the penalty on its mask.
+
+    Args:
+        model: It is changed.
+        data: Modality name to ``(samples, features)``, and classes, ``(samples,)``.
+        weight: Lambda.
+        settings: Of the training.
+
+    Returns:
+        The tracker, with a record after each quarter of the training.
+    """
+    inputs, target = data
+    tracker = ComplementarityTracker(model, collapse_after=None)
+    optimizer = torch.optim.AdamW(
+        parameter_groups(model, lr=settings.learning_rate, weight_decay=0.0), fused=True
+    )
+    for step in range(1, settings.steps + 1):
+        drawn = torch.randint(len(target), (settings.batch_size,))
+        scores = model({name: values[drawn] for name, values in inputs.items()})
+        loss = nn.functional.cross_entropy(scores, target[drawn]) + weight * model.fusion.penalty()
+        optimizer.zero_grad()
+        torch.autograd.backward(loss)
+        optimizer.step()
+        if step % (settings.steps // QUARTERS) == 0:
+            tracker.update(step)
+    return tracker
+
+
+def _perceptron(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
+    return nn.Sequential(nn.Linear(inputs, hidden), nn.ReLU(), nn.Linear(hidden, outputs))
+
+
+def _rounded(zeta: float) -> float | None:
+    return finite(round(zeta, 4))
