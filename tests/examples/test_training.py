@@ -162,8 +162,14 @@ def test_killed_and_typed_again(recipe_file: Path, mfeat_root: Path, tmp_path: P
     assert "is finished already" in finished(arguments, tmp_path)
 
 
+def test_two_processes_hold_the_same_codebooks(tmp_path: Path):
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    arguments = [*launcher, "-m", "tests.examples.two_processes", str(tmp_path / "run")]
+    assert finished(arguments, tmp_path).count("the same") == 2
+
+
 def test_two_processes(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
-    """Lightning's launcher and torchrun give the same run; every process holds the same codebooks."""
+    """Lightning's launcher and torchrun give the same run."""
     more = ("--devices", "2", "--batch_size", "10")
     text = finished(command(mfeat_root, tmp_path / "one", recipe_file, *more), tmp_path)
     assert text.count("epoch 2/2") == 1

@@ -1,0 +1,135 @@
+"""Every recipe that ships trains two steps of its first and last rows, on small files of the formats of its data set."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from examples.data import load
+from examples.data.columns import Standardised
+from examples.data.contract import MultimodalData, Samples
+from examples.data.place import Place
+from examples.recipe import FOLDER, Recipe, load_recipe
+from examples.runs import RunFolder
+from examples.training import train
+from tests.examples.data import test_crema_d as crema_d
+from tests.examples.data import test_cwfid as cwfid
+from tests.examples.data import test_rml as rml
+from tests.examples.data.clip_files import tone, write_clip
+from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz, write_svhn
+from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits
+from tests.examples.data.penn_files import annotation, write_frames, write_labels
+
+PAIRS = {"pairs": 40, "validation_pairs": 20, "test_pairs": 20}
+FEWER: dict[str, dict[str, float]] = {
+    "mfeat": {"labels": 20},
+    "digits": PAIRS,
+    "av-digits": PAIRS,
+    "cwfid": {"validation": 1},
+    "penn-action": {"validation": 0.25},
+}
+
+
+def make_crema_d(root: Path) -> None:
+    crema_d.write_lists(root, crema_d.NAMES)
+    for name in crema_d.NAMES:
+        write_clip(root / "VideoFlash" / f"{name}.flv", sound=tone(1.5, 44100)[None])
+
+
+def make_rml(root: Path) -> None:
+    for speaker in range(1, 9):
+        for code in rml.CODES:
+            rml.write(root / rml.folder_of(speaker) / f"{code}1.avi", frames=50)
+
+
+def make_penn_action(root: Path) -> None:
+    for number in range(12):
+        clip = annotation(number)
+        write_labels(root, f"{number + 1:04d}", clip)
+        write_frames(root, f"{number + 1:04d}", clip["nframes"])
+
+
+def make_nyuv2(root: Path) -> None:
+    write_data(root)
+    write_splits(root, list(range(1, 9)), list(range(9, 13)))
+    write_mappings(root, TO_FORTY, TO_THIRTEEN)
+
+
+def make_digits(root: Path) -> None:
+    write_mnist_npz(root, mnist_arrays())
+    write_svhn(root)
+
+
+def make_av_digits(root: Path) -> None:
+    write_mnist_npz(root, mnist_arrays())
+    write_fsdd_npz(root)
+
+
+def make_cwfid(root: Path) -> None:
+    (root / "train_test_split.yaml").write_text(cwfid.LISTS)
+    for number in range(1, 8):
+        cwfid.write_image(root, number)
+
+
+MAKE: dict[str, Callable[[Path], None]] = {
+    "crema-d": make_crema_d,
+    "rml": make_rml,
+    "penn-action": make_penn_action,
+    "nyuv2": make_nyuv2,
+    "digits": make_digits,
+    "av-digits": make_av_digits,
+    "cwfid": make_cwfid,
+}
+
+
+@pytest.fixture(scope="module")
+def roots() -> dict[str, Path]:
+    """Folders that are made already, by data set."""
+    return {}
+
+
+def first(samples: Samples, count: int) -> Samples:
+    """Return the first samples of a part."""
+    positions = np.arange(min(count, len(samples)))
+    plain = torch.zeros(()), torch.ones(())
+    columns = {name: Standardised(column, positions, *plain) for name, column in samples.inputs.items()}
+    return Samples(columns, samples.target[: len(positions)])
+
+
+def few(recipe: Recipe, root: Path) -> MultimodalData:
+    """Load what the recipe says, and keep enough for two steps of two."""
+    options = {**recipe.data_options, **FEWER.get(recipe.data, {})}
+    data = load(recipe.data, Place(root), seed=0, options=options)
+    return replace(
+        data,
+        train=first(data.train, 4),
+        validation=None if data.validation is None else first(data.validation, 2),
+        test=first(data.test, 2),
+    )
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_two_steps(
+    path: Path,
+    roots: dict[str, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+    request: pytest.FixtureRequest,
+):
+    recipe = load_recipe(path)
+    name = recipe.data
+    if name not in roots:
+        fixture = {"mfeat": "mfeat_root", "utd-mhad": "utd_root"}.get(name)
+        roots[name] = tmp_path_factory.mktemp(name) if fixture is None else request.getfixturevalue(fixture)
+        MAKE.get(name, lambda _: None)(roots[name])
+    short, data = replace(recipe, epochs=1, batch_size=2), few(recipe, roots[name])
+    rows = list(short.comparison)
+    for row in (rows[0], rows[-1]):
+        folder = RunFolder(tmp_path_factory.mktemp(path.stem))
+        run = train(row, short, data, seed=0, folder=folder)
+        state = torch.load(folder.last, weights_only=True)
+        assert state["global_step"] == 2
+        assert np.isfinite(run.epochs[0].loss["total"])
+        assert 0 <= run.score <= 100
