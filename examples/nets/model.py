@@ -1,6 +1,7 @@
 """The network of the paper, for any number of modalities."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -23,14 +24,18 @@ class FusionOutput(NamedTuple):
         latents: z, ``(batch, latent, height, width)`` on each modality's own grid.
         quantized: z-hat with its indices and loss; empty without quantisers.
         reconstructions: x-tilde, in the input's shape; empty without decoders.
+        features: What is fused: z-hat where there are quantisers, else z.
         fused: f, what the head reads, ``(batch, modalities * latent, height, width)``.
+        unimodal: Scores of each modality's own head, as `prediction`; empty without such heads.
     """
 
     prediction: Tensor
     latents: dict[str, Tensor]
     quantized: dict[str, Quantized]
     reconstructions: dict[str, Tensor]
+    features: dict[str, Tensor]
     fused: Tensor
+    unimodal: dict[str, Tensor]
 
 
 class Concatenation(nn.Module):
@@ -79,7 +84,8 @@ class FusionModel(nn.Module):
             name: build_encoder(modality, network, network.pooling.get(name, 0))
             for name, modality in modalities.items()
         }
-        heights, widths = zip(*map(latent_grid, encoders.values()), strict=True)
+        grids = {name: latent_grid(encoder) for name, encoder in encoders.items()}
+        heights, widths = zip(*grids.values(), strict=True)
         coded = modalities if quantise else {}
 
         self.channels = dict.fromkeys(modalities, network.latent)
@@ -89,9 +95,15 @@ class FusionModel(nn.Module):
             {name: build_decoder(coded[name], network, encoders[name].grids) for name in coded}
         )
         self.fusion: nn.Module = Concatenation()
-        self.head = _build_head(
-            sum(self.channels.values()), (max(heights), max(widths)), classes, target_shape, network
-        )
+        self._make_head = partial(_build_head, classes=classes, target_shape=target_shape, network=network)
+        self._grids = grids
+        self.head = self._make_head(sum(self.channels.values()), (max(heights), max(widths)))
+        self.unimodal_heads = nn.ModuleDict()
+
+    def add_unimodal_heads(self) -> None:
+        """Give every modality a head of its own, of the same kind, on its own features and grid."""
+        heads = {name: self._make_head(count, self._grids[name]) for name, count in self.channels.items()}
+        self.unimodal_heads = nn.ModuleDict(heads)
 
     @property
     def mask(self) -> ComplementaryMask | None:
@@ -109,7 +121,10 @@ class FusionModel(nn.Module):
             name: dec(features[name]) for name, dec in self.decoders.items()
         }
         fused = self.fusion(features)
-        return FusionOutput(self.head(fused), latents, quantized, reconstructions, fused)
+        unimodal: dict[str, Tensor] = {
+            name: head(features[name]) for name, head in self.unimodal_heads.items()
+        }
+        return FusionOutput(self.head(fused), latents, quantized, reconstructions, features, fused, unimodal)
 
 
 def _build_head(

@@ -217,3 +217,20 @@ def test_impossible_steps():
         Network(pooling={"audio": -1})
     with pytest.raises(ValueError, match=r"`resnet_stages` \(=5\) must be 2, 3 or 4"):
         Network(resnet_stages=5)
+
+
+@pytest.mark.parametrize("target_shape", [(), (6, 5)])
+def test_heads_of_each_modality(target_shape: tuple[int, ...]):
+    modalities = {"v": Modality("vector", (5,)), "i": Modality("image", (1, 12, 8))}
+    model = FusionModel(modalities, 3, SMALL, quantise=True, target_shape=target_shape)
+    inputs = {name: torch.randn(4, *it.shape) for name, it in modalities.items()}
+    assert model(inputs).unimodal == {}
+    model.add_unimodal_heads()
+    output = model(inputs)
+    assert {name: scores.shape for name, scores in output.unimodal.items()} == dict.fromkeys(
+        modalities, (4, 3, *target_shape)
+    )
+    assert torch.equal(output.features["i"], output.quantized["i"].quantized)
+    output.unimodal["v"].sum().backward()
+    assert all(weight.grad is None for weight in model.encoders["i"].parameters())
+    assert any(weight.grad is not None for weight in model.encoders["v"].parameters())
