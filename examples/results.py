@@ -115,9 +115,12 @@ class Results:
         return rows
 
     def write(self, path: Path) -> None:
-        """Write the file, and the folder it lies in."""
+        """Write the file, one line a run, and the folder it lies in."""
+        values = asdict(self)
+        runs = ",\n".join(json.dumps(run, allow_nan=False) for run in values.pop("runs"))
+        head = json.dumps(values, indent=1, allow_nan=False).removesuffix("\n}")
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(asdict(self), indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        path.write_text(f'{head},\n "runs": [\n{runs}\n ]\n}}\n', encoding="utf-8")
 
     @classmethod
     def read(cls, path: Path) -> "Results":
@@ -170,6 +173,11 @@ def paired_difference(runs: Iterable[Run], base: Iterable[Run]) -> Interval:
     """Return the mean difference in score to other runs on the same seeds, and its interval."""
     other = {run.seed: run.score for run in base}
     return interval([run.score - other[run.seed] for run in runs if run.seed in other])
+
+
+def rounded(values: Mapping[str, float]) -> dict[str, float]:
+    """Return the values with six digits that count: enough to draw and to compare, and short in a file."""
+    return {name: float(f"{value:.6g}") for name, value in values.items()}
 
 
 def finite(value: float) -> float | None:

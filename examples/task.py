@@ -17,7 +17,7 @@ from examples.data.contract import UNSCORED, Batch, MultimodalData
 from examples.methods.base import Method
 from examples.nets.model import FusionModel, FusionOutput
 from examples.recipe import Recipe
-from examples.results import EpochRecord, finite
+from examples.results import EpochRecord, finite, rounded
 from maskfusion import ComplementarityTracker, LossTerms, parameter_groups
 
 _MOMENTUM = 0.9
@@ -170,15 +170,20 @@ class FusionTask(LightningModule):
         return percent
 
     def _record(self, losses: dict[str, float], perplexity: dict[str, float]) -> EpochRecord:
-        mask = self.model.mask
-        if self.tracker is None or mask is None:
-            return EpochRecord(losses, {}, None, 0, perplexity, self._validation, "")
-        self.tracker.update(step=len(self.records) + 1)
-        last = self.tracker.history[-1]
-        kept = "".join("1" if channel else "0" for channel in mask.kept.tolist())
-        zeta = finite(last["zeta"])
+        mask, complementary, zeta, flipped, kept = self.model.mask, {}, None, 0, ""
+        if self.tracker is not None and mask is not None:
+            self.tracker.update(step=len(self.records) + 1)
+            last = self.tracker.history[-1]
+            complementary, zeta, flipped = last["complementary"], finite(last["zeta"]), last["flipped"]
+            kept = "".join("1" if channel else "0" for channel in mask.kept.tolist())
         return EpochRecord(
-            losses, last["complementary"], zeta, last["flipped"], perplexity, self._validation, kept
+            loss=rounded(losses),
+            complementary=rounded(complementary),
+            zeta=zeta,
+            flipped=flipped,
+            perplexity=rounded(perplexity),
+            validation=rounded(self._validation),
+            mask=kept,
         )
 
 

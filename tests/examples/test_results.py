@@ -10,7 +10,7 @@ import pytest
 from rich.console import Console
 
 from examples.plots import draw
-from examples.results import EpochRecord, Interval, Results, Run, finite, interval, paired_difference
+from examples.results import EpochRecord, Interval, Results, Run, finite, interval, paired_difference, rounded
 from examples.tables import findings, show
 
 
@@ -114,6 +114,16 @@ def test_json_and_back(some: Results, tmp_path: Path):
     closed.write(path)
     assert Results.read(path) == closed
     assert json.loads(path.read_text())["runs"][-1]["zeta"] is None
+
+
+def test_one_line_a_run(some: Results, tmp_path: Path):
+    some.write(tmp_path / "results.json")
+    lines = (tmp_path / "results.json").read_text().splitlines()
+    assert sum(line.startswith('{"row":') for line in lines) == len(some.runs)
+
+
+def test_rounded():
+    assert rounded({"a": 123.45678, "b": 1e-9 / 3, "c": 0.0}) == {"a": 123.457, "b": 3.33333e-10, "c": 0.0}
 
 
 def test_missing_results(tmp_path: Path):
