@@ -118,20 +118,32 @@ def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks Linux for the children of a process")
 @pytest.mark.parametrize(("ended_by", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_workers_end_with_the_process_that_waits(
-    recipe_file: Path, mfeat_root: Path, tmp_path: Path, ended_by: signal.Signals, status: int
+    recipe_file: Path,
+    mfeat_root: Path,
+    tmp_path: Path,
+    ended_by: signal.Signals,
+    status: int,
 ):
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "examples", "compare", "--recipe", str(recipe_file)]
     command += ["--root", str(mfeat_root), "--output", str(tmp_path / "out"), "--workers", "2"]
     command += ["--epochs", "100000", "--rows", "pix"]
-    with subprocess.Popen(command, env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+    heeding = [
+        "env",
+        "--default-signal=INT",
+        *command,
+    ]  # a job in the background has its children ignore Ctrl-C
+    with subprocess.Popen(heeding, env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         runs = [tmp_path / "out" / "pix" / f"seed-{seed}" / "last.ckpt" for seed in (0, 1)]
         wait_until(lambda: all(path.is_file() for path in runs))
         task = Path(f"/proc/{process.pid}/task/{process.pid}/children")
         children = [Path("/proc") / child for child in task.read_text().split()]
         assert len(children) >= 2
         process.send_signal(ended_by)
-        assert process.wait(60) == status
+        try:
+            assert process.wait(60) == status
+        finally:
+            process.kill()
         wait_until(lambda: not any(child.exists() for child in children))
 
 
