@@ -197,6 +197,8 @@ def _data(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
 
 
 def _place(parsed: Namespace) -> Place:
+    if parsed.root is not None and not parsed.root.exists():
+        raise FileNotFoundError(f"`root` (='{parsed.root}') must be a folder or a file that is there.")
     return Place(parsed.root, parsed.cache, parsed.on_error)
 
 
