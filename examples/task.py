@@ -63,6 +63,11 @@ class FusionTask(LightningModule):
         self._validation: dict[str, float] = {}
         self._start, self._before = time.perf_counter(), 0.0
 
+    def on_train_start(self) -> None:
+        """Let the method look at the training data before the first epoch."""
+        if not self.records:
+            self.method.train_start(self.model, self._train_samples)
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make all that is drawn in this step a function of seed, step and process."""
         del batch, batch_idx

@@ -4,6 +4,7 @@ import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -72,6 +73,7 @@ def train(
         raise ValueError(
             f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
         )
+    batches = replace(data, train=method.learns_from(data.train))
     with _quiet():
         seed_everything(seed, verbose=False)
         model = FusionModel(
@@ -82,7 +84,7 @@ def train(
             target_shape=data.train.target.shape[1:],
         )
         task = FusionTask(model, method, recipe, data, seed=seed, on_epoch=on_epoch)
-        loaders = FusionData(data, recipe.batch_size, seed=seed, readers=hardware.readers)
+        loaders = FusionData(batches, recipe.batch_size, seed=seed, readers=hardware.readers)
         trainer = _trainer(
             recipe, folder, hardware, loggers, progress=progress, validate=data.validation is not None
         )

@@ -109,18 +109,16 @@ class OneFrame:
         return torch.as_tensor(self.clips[index, moment]).float()
 
 
-class Standardised:
-    """Some samples of another column, each channel shifted and scaled.
+class Some:
+    """Some samples of another column.
 
     Args:
         column: All samples.
         positions: Which of them, in order.
-        mean: Broadcasts to a batch.
-        std: Broadcasts to a batch.
     """
 
-    def __init__(self, column: Column, positions: NDArray[np.int64], mean: Tensor, std: Tensor) -> None:
-        self.column, self.positions, self.mean, self.std = column, positions, mean, std
+    def __init__(self, column: Column, positions: NDArray[np.int64]) -> None:
+        self.column, self.positions = column, positions
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -132,8 +130,27 @@ class Standardised:
         return len(self.positions)
 
     def take(self, index: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
+        """Return the samples of `index`."""
+        return self.column.take(self.positions[index], generator)
+
+
+class Standardised(Some):
+    """Some samples of another column, each channel shifted and scaled.
+
+    Args:
+        column: All samples.
+        positions: Which of them, in order.
+        mean: Broadcasts to a batch.
+        std: Broadcasts to a batch.
+    """
+
+    def __init__(self, column: Column, positions: NDArray[np.int64], mean: Tensor, std: Tensor) -> None:
+        super().__init__(column, positions)
+        self.mean, self.std = mean, std
+
+    def take(self, index: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         """Return the samples of `index`, standardised."""
-        return (self.column.take(self.positions[index], generator) - self.mean) / self.std
+        return (super().take(index, generator) - self.mean) / self.std
 
 
 def statistics(column: Column, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:

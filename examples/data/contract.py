@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from examples.data.batches import Batches, Draw
-from examples.data.columns import Column, Standardised, Whole, statistics
+from examples.data.columns import Column, Some, Standardised, Whole, statistics
 from examples.data.splits import Split
 
 Kind: TypeAlias = Literal["image", "sequence", "vector"]
@@ -87,6 +87,13 @@ class Samples(Dataset[Batch]):
         generator = None if draw.seed is None else torch.Generator().manual_seed(draw.seed)
         inputs = {name: column.take(index, generator) for name, column in self.inputs.items()}
         return Batch(inputs, self.target[index].long())
+
+    def part(self, positions: Tensor) -> "Samples":
+        """Return some of the samples, in the order of `positions`."""
+        index = positions.numpy()
+        inputs = {name: Some(column, index) for name, column in self.inputs.items()}
+        labels = {name: values[positions] for name, values in self.labels.items()}
+        return Samples(inputs, self.target[positions], labels)
 
     def everything(self) -> Batch:
         """Return all samples as one batch, nothing drawn."""

@@ -6,12 +6,32 @@ from dataclasses import MISSING, fields
 from examples.methods.base import Method
 from examples.methods.complementary_mask import MaskedFusion
 from examples.methods.concatenation import Concatenation
+from examples.methods.feature_dropout import FeatureDropout
+from examples.methods.gated import GatedFusion, RawGate
+from examples.methods.gradient_blending import GradientBlending
+from examples.methods.mmpareto import MMPareto
+from examples.methods.modality_dropout import ModalityDropout
+from examples.methods.ogm import OGM
+from examples.methods.pmr import PMR
+from examples.methods.uniform_losses import MaskedUniformLosses, UniformLosses
 from examples.methods.unimodal import Unimodal
+from examples.methods.weakest_first import WeakestFirst
 
-METHODS: dict[str, type[Unimodal] | type[Concatenation] | type[MaskedFusion]] = {
+METHODS: dict[str, type[Method]] = {
     "unimodal": Unimodal,
     "concatenation": Concatenation,
     "complementary_mask": MaskedFusion,
+    "ogm": OGM,
+    "pmr": PMR,
+    "gradient_blending": GradientBlending,
+    "uniform_losses": UniformLosses,
+    "masked_uniform_losses": MaskedUniformLosses,
+    "feature_dropout": FeatureDropout,
+    "modality_dropout": ModalityDropout,
+    "gated_raw": RawGate,
+    "gated_literature": GatedFusion,
+    "mmpareto": MMPareto,
+    "weakest_first": WeakestFirst,
 }
 
 

@@ -1,7 +1,7 @@
 """What a method is: a few hooks around one network and one training loop."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from dataclasses import dataclass
 
 from torch import nn
 
@@ -11,16 +11,22 @@ from examples.nets.model import FusionModel, FusionOutput
 from examples.recipe import LossWeights
 
 
-class Method(Protocol):
+@dataclass(frozen=True)
+class Method:
     """Hooks of a method, in the order in which they are called.
 
     A method is a small frozen dataclass of its own arguments. It keeps no state: what it learns lives in the
-    model, so that a checkpoint holds everything. Inherit and replace the hooks that differ.
+    model, so that a checkpoint holds everything. Inherit and replace the hooks that differ; a hook that adds to
+    another method's calls `super()`, so that two methods are combined by inheriting both.
     """
 
     def inputs(self, available: Sequence[str]) -> list[str]:
         """Choose the modalities that the network sees. Once, before it is built."""
         return list(available)
+
+    def learns_from(self, train: Samples) -> Samples:
+        """Choose the training samples that make the batches; the other hooks see all. Once, before training."""
+        return train
 
     def configure(self, model: FusionModel) -> None:
         """Put the method's own parts into a new network. Once, before training."""
@@ -28,6 +34,9 @@ class Method(Protocol):
     def loss(self, weights: LossWeights) -> nn.Module:
         """Return what gives the `LossTerms` of ``(model, output, batch)``. Once, before training."""
         return PaperLoss(weights)
+
+    def train_start(self, model: FusionModel, train: Samples) -> None:
+        """Look at the training data. Once, before the first epoch; not again when a run goes on."""
 
     def after_backward(self, model: FusionModel, output: FusionOutput, batch: Batch) -> None:
         """See or change the gradients. After every backward pass, before the step."""

@@ -89,6 +89,7 @@ class FusionModel(nn.Module):
         coded = modalities if quantise else {}
 
         self.channels = dict.fromkeys(modalities, network.latent)
+        self.classes = classes
         self.encoders = nn.ModuleDict(encoders)
         self.quantizers = nn.ModuleDict({name: _build_quantizer(network) for name in coded})
         self.decoders = nn.ModuleDict(

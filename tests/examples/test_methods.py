@@ -106,9 +106,9 @@ def test_missing_argument_is_named():
 
 def test_unknown_method():
     with pytest.raises(
-        ValueError, match=r"`method` \(='ogm'\) must be one of \['complementary_mask', 'concat"
+        ValueError, match=r"`method` \(='magic'\) must be one of \['complementary_mask', 'concat"
     ):
-        create("ogm", {})
+        create("magic", {})
 
 
 CALLS: list[str] = []
@@ -128,6 +128,10 @@ class Nosy(Method):
     def loss(self, weights: LossWeights) -> torch.nn.Module:
         CALLS.append("loss")
         return PaperLoss(weights)
+
+    def train_start(self, model: FusionModel, train: Samples) -> None:
+        assert model.training
+        CALLS.append(f"train_start {len(train)}")
 
     def after_backward(self, model: FusionModel, output: FusionOutput, batch: Batch) -> None:
         CALLS.append("after_backward")
@@ -160,5 +164,5 @@ def test_hooks_are_called_in_order(
         on_epoch=lambda _, record: losses.append(record.loss["total"]),
     )
     epoch = ["after_backward", "after_backward", "epoch_end 20"]
-    assert ["inputs", "configure ['pix', 'fou']", "loss", *epoch, *epoch] == CALLS
+    assert ["inputs", "configure ['pix', 'fou']", "loss", "train_start 20", *epoch, *epoch] == CALLS
     assert [record.loss["total"] for record in run.epochs] == losses
