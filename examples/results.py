@@ -5,12 +5,14 @@ import math
 import os
 import platform
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 from scipy.special import stdtrit
+
+from examples.files import checked, read_results, write_results
 
 FORMAT = 2
 METRICS = {"classification": "accuracy", "segmentation": "mIoU"}  # by task
@@ -116,11 +118,7 @@ class Results:
 
     def write(self, path: Path) -> None:
         """Write the file, one line a run, and the folder it lies in."""
-        values = asdict(self)
-        runs = ",\n".join(json.dumps(run, allow_nan=False) for run in values.pop("runs"))
-        head = json.dumps(values, indent=1, allow_nan=False).removesuffix("\n}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{head},\n "runs": [\n{runs}\n ]\n}}\n', encoding="utf-8")
+        write_results(path, asdict(self), "runs")
 
     @classmethod
     def read(cls, path: Path) -> "Results":
@@ -130,16 +128,9 @@ class Results:
             FileNotFoundError: There is none.
             ValueError: It is not a results file of this format; says what is wrong.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"No results at '{path}'. `python -m examples compare` writes them.")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"'{path}' is not JSON ({error}).") from error
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT:
-            raise ValueError(f"'{path}' is not a results file of format {FORMAT}.")
-        runs = [_run(run, path) for run in raw.get("runs", [])]
-        return cls(**{**_checked(cls, raw, path), "runs": runs})
+        raw = read_results(path, number=FORMAT, entries="runs", command="python -m examples compare")
+        runs = [_run(run, path) for run in raw["runs"]]
+        return cls(**{**checked(cls, raw, path), "runs": runs})
 
 
 @dataclass(frozen=True)
@@ -202,16 +193,8 @@ def read_run(path: Path) -> Run:
 
 
 def _run(raw: Mapping[str, Any], path: Path) -> Run:
-    return Run(**{**_checked(Run, raw, path), "epochs": [_epoch(record, path) for record in raw["epochs"]]})
+    return Run(**{**checked(Run, raw, path), "epochs": [_epoch(record, path) for record in raw["epochs"]]})
 
 
 def _epoch(raw: Mapping[str, Any], path: Path) -> EpochRecord:
-    return EpochRecord(**_checked(EpochRecord, raw, path))
-
-
-def _checked(kind: type[Any], raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    known = {key.name for key in fields(kind)}
-    if set(raw) != known:
-        lacks, extra = sorted(known - set(raw)), sorted(set(raw) - known)
-        raise ValueError(f"'{path}': a {kind.__name__} lacks {lacks} and has unknown keys {extra}.")
-    return dict(raw)
+    return EpochRecord(**checked(EpochRecord, raw, path))

@@ -1,10 +1,10 @@
 """What the experiment wrote down, as one small JSON file: typed reading and writing."""
 
-import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
+
+from examples.files import checked, read_results, write_results
 
 FORMAT = 1
 
@@ -135,11 +135,7 @@ class ZetaResults:
 
     def write(self, path: Path) -> None:
         """Write the file, a line a trial, and the folder it lies in."""
-        whole = asdict(self)
-        trials = ",\n  ".join(json.dumps(trial, allow_nan=False) for trial in whole.pop("trials"))
-        head = json.dumps(whole, indent=1, allow_nan=False).removesuffix("\n}")
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(f'{head},\n "trials": [\n  {trials}\n ]\n}}\n', encoding="utf-8")
+        write_results(path, asdict(self), "trials")
 
     @classmethod
     def read(cls, path: Path) -> "ZetaResults":
@@ -149,27 +145,10 @@ class ZetaResults:
             FileNotFoundError: There is none.
             ValueError: It is not a file of this format; says what is wrong.
         """
-        if not path.is_file():
-            raise FileNotFoundError(f"No results at '{path}'. `python -m examples zeta` writes them.")
-        try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except json.JSONDecodeError as error:
-            raise ValueError(f"'{path}' is not JSON ({error}).") from error
-        if not isinstance(raw, dict) or raw.get("format") != FORMAT or "dials" not in raw:
-            raise ValueError(
-                f"'{path}' is not a file of format {FORMAT} that `python -m examples zeta` wrote."
-            )
+        raw = read_results(path, number=FORMAT, entries="trials", command="python -m examples zeta")
         dials = {}
         for name, turned in raw["dials"].items():
-            truth = [Truth(**_checked(Truth, entry, path)) for entry in turned["truth"]]
-            dials[name] = Turned(**{**_checked(Turned, turned, path), "truth": truth})
-        trials = [Trial(**_checked(Trial, trial, path)) for trial in raw["trials"]]
-        return cls(**{**_checked(cls, raw, path), "dials": dials, "trials": trials})
-
-
-def _checked(kind: type[Any], raw: Mapping[str, Any], path: Path) -> dict[str, Any]:
-    known = {key.name for key in fields(kind)}
-    if set(raw) != known:
-        lacks, extra = sorted(known - set(raw)), sorted(set(raw) - known)
-        raise ValueError(f"'{path}': a {kind.__name__} lacks {lacks} and has unknown keys {extra}.")
-    return dict(raw)
+            truth = [Truth(**checked(Truth, entry, path)) for entry in turned["truth"]]
+            dials[name] = Turned(**{**checked(Turned, turned, path), "truth": truth})
+        trials = [Trial(**checked(Trial, trial, path)) for trial in raw["trials"]]
+        return cls(**{**checked(cls, raw, path), "dials": dials, "trials": trials})

@@ -135,9 +135,12 @@ def test_missing_results(tmp_path: Path):
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not a results file of format 2"),
-        ('{"format": 99}', "is not a results file of format 2"),
-        ('{"format": 2, "seed": 3}', r"a Results lacks \['classes', .*has unknown keys \['seed'\]"),
+        ("[]", "is not a file of format 2 that `python -m examples compare` wrote"),
+        ('{"format": 99}', "is not a file of format 2 that `python -m examples compare` wrote"),
+        (
+            '{"format": 2, "seed": 3, "runs": []}',
+            r"a Results lacks \['classes', .*has unknown keys \['seed'\]",
+        ),
     ],
 )
 def test_wrong_results(tmp_path: Path, text: str, message: str):
