@@ -41,3 +41,8 @@ html_css_files = ["maskfusion.css"]
 html_math_renderer = "mathml"
 html_show_sphinx = False
 html_copy_source = False
+
+
+def setup(app):
+    """Read the pages again that are made from files of results, which Sphinx does not watch."""
+    app.connect("env-get-outdated", lambda *_: ["benchmarks", "results", "zeta"])
