@@ -190,10 +190,8 @@ def spread(jobs: Sequence[Job], workers: int, bar: "Bar") -> list[Run]:
                 bar.put(tick)
                 missing -= tick.score is not None
         return [future.result() for future in futures]
-    except BaseException:
-        leave.set()
-        raise
     finally:
+        leave.set()  # nothing is left to do, or nobody is left to wait for it
         pool.shutdown(cancel_futures=True)
 
 

@@ -91,7 +91,8 @@ class Results:
         recipe: All settings.
         versions: Of Python and the packages that matter.
         machine: In words.
-        seconds: Wall-clock time of the whole comparison.
+        seconds: Wall-clock time of the whole comparison; where runs were finished before, the seconds of all runs shared
+            out over the processes.
         runs: One for each row and seed.
         format: Of this file.
     """

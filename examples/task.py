@@ -80,7 +80,7 @@ class FusionTask(LightningModule):
         output: FusionOutput = self.model(batch.inputs)
         terms: LossTerms = self.criterion(self.model, output, batch)
         self._terms.append(torch.stack(terms).detach())
-        self._perplexity.append({name: coded.perplexity for name, coded in output.quantized.items()})
+        self._perplexity.append({name: coded.perplexity.detach() for name, coded in output.quantized.items()})
         self._last = output, batch
         total: Tensor = terms.total
         return total
@@ -109,7 +109,7 @@ class FusionTask(LightningModule):
         self.method.epoch_end(self.model, self._train_samples)
         losses = dict(zip(LossTerms._fields, self._mean(self._terms), strict=True))
         names = list(self._perplexity[0])
-        stacked = [torch.stack([step[name].detach() for name in names]) for step in self._perplexity if names]
+        stacked = [torch.stack([step[name] for name in names]) for step in self._perplexity if names]
         perplexity = dict(zip(names, self._mean(stacked), strict=True))
         self._terms.clear()
         self._perplexity.clear()

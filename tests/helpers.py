@@ -1,15 +1,22 @@
 """What several test files share."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, multiprocessing, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import maskfusion as mf
+
+
+def outcomes_of_two(work: Callable[[int, str], None], folder: Path) -> list[dict[str, str]]:
+    """What each of two processes found: nothing, or how a check failed; `work` saves it."""
+    multiprocessing.spawn(work, (str(folder),), nprocs=2)
+    return [torch.load(folder / f"{rank}.pt", weights_only=True) for rank in range(2)]
 
 
 def array(tensor: Tensor) -> np.ndarray:
