@@ -10,12 +10,12 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.markup import escape
 
-from examples.compare import compare, plan
+from examples.compare import Study, compare
 from examples.data import DATA_SETS, find, load
 from examples.data.place import OnError, Place
 from examples.hardware import Hardware, first_process
 from examples.plots import draw
-from examples.recipe import add_recipe_arguments, build_recipe, recipe_path
+from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_path
 from examples.results import METRICS, EpochRecord, Results
 from examples.runs import RunFolder
 from examples.tables import checked, epoch_line, run_sentence, show
@@ -28,6 +28,14 @@ _WRONG = (FileNotFoundError, ModuleNotFoundError, ValueError)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return the exit status; wrong input is status 2 and one sentence."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
+    try:
+        return _run(arguments)
+    except _WRONG as error:
+        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
+        return 2
+
+
+def _run(arguments: Sequence[str]) -> int:
     parser = ArgumentParser(prog="python -m examples", description="The paper rebuilt on top of maskfusion.")
     commands = parser.add_subcommands(required=True)
     parsers = {
@@ -46,18 +54,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _add_check(parsers["data"][0])
     parsed = parser.parse_args(arguments)
     command, _, run = parsers[parsed.subcommand]
-    try:
-        return run(command, parsed[parsed.subcommand], arguments)
-    except _WRONG as error:
-        Console(stderr=True).print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
-        return 2
+    return run(command, parsed[parsed.subcommand], arguments)
 
 
 def _recipe_parser(arguments: Sequence[str]) -> ArgumentParser:
-    first = PlainParser(add_help=False, allow_abbrev=False)
-    first.add_argument("--data", default="mfeat")
-    data: str = first.parse_known_args(arguments)[0].data
-    parser = ArgumentParser(default_config_files=[str(recipe_path(data))])
+    """Return a parser with the options of a run. The keys of a recipe start with the values of the one that is named."""
+    parser = ArgumentParser(default_config_files=[str(recipe_path(_named(arguments)))])
+    parser.add_argument(
+        "study", type=str | None, nargs="?", default=None, help="Recipe: a name or a file (default: that of --data)."
+    )
     _add_place(parser)
     parser.add_argument("--output", type=Path | None, default=None, help="Folder to write to.")
     parser.add_argument("--fresh", action="store_true", help="Start anew what is finished or was cut short.")
@@ -76,10 +81,27 @@ def _compare_parser(arguments: Sequence[str]) -> ArgumentParser:
     return parser
 
 
+def _named(arguments: Sequence[str]) -> str:
+    """Return the recipe that the command line names: STUDY, or that of the data set, or the one for the data that ships."""
+    if len(arguments) > 1 and arguments[0] in ("compare", "train") and not arguments[1].startswith("-"):
+        return arguments[1]
+    first = PlainParser(add_help=False, allow_abbrev=False)
+    first.add_argument("--data", default="mfeat")
+    data: str = first.parse_known_args(arguments)[0].data
+    return data
+
+
+def _folder(parsed: Namespace, recipe: Recipe, arguments: Sequence[str]) -> Path:
+    if parsed.study is not None and parsed.study != _named(arguments):
+        raise ValueError(f"`study` (='{parsed.study}') must come right after the command.")
+    return parsed.output or Path("runs") / (Path(parsed.study).stem if parsed.study else recipe.data)
+
+
 def _train_parser(arguments: Sequence[str]) -> ArgumentParser:
     parser = _recipe_parser(arguments)
     parser.add_argument("--row", type=str, default="mask", help="Row of the recipe.")
     parser.add_argument("--seed", type=int, default=0, help="Of split, weights and batches.")
+    parser.add_argument("--trial", type=int, default=0, help="Which of the row's trials, from 0, where it is tuned.")
     parser.add_argument("--devices", type=int, default=1, help="Processes on each machine.")
     parser.add_argument("--nodes", type=int, default=1, help="Machines.")
     parser.add_argument("--readers", type=int, default=0, help="Processes that read ahead, for each process.")
@@ -112,30 +134,39 @@ def _add_place(parser: ArgumentParser) -> None:
 def _compare(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
     console = Console()
     recipe = build_recipe(parser, parsed)
-    folder = parsed.output or Path("runs") / recipe.data
-    hardware = Hardware(parsed.accelerator)
-    jobs = plan(recipe, folder, place=_place(parsed), rows=parsed.rows, hardware=hardware, keep=parsed.keep)
+    folder = _folder(parsed, recipe, arguments)
+    study = Study(
+        recipe,
+        folder,
+        _place(parsed),
+        rows=parsed.rows,
+        hardware=Hardware(parsed.accelerator),
+        keep=parsed.keep,
+        fresh=parsed.fresh,
+    )
     try:
-        results = compare(
-            jobs, workers=parsed.workers, command=_typed(arguments), console=console, fresh=parsed.fresh
-        )
+        results = compare(study, workers=parsed.workers, command=_typed(arguments), console=console)
     except KeyboardInterrupt:
         Console(stderr=True).print("Stopped; the same command goes on from here.")
         return 130
     results.write(folder / "results.json")
+    results.small().write(folder / "summary.json")
     return _present(folder, console)
 
 
 def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
     from examples.training import train  # noqa: PLC0415 - takes seconds
 
-    del arguments
     console = Console(quiet=not first_process())
     recipe = build_recipe(parser, parsed)
     recipe.rows([parsed.row])
-    path = parsed.output or Path("runs") / recipe.data / parsed.row / f"seed-{parsed.seed}"
+    path = parsed.output or _folder(parsed, recipe, arguments) / parsed.row / f"seed-{parsed.seed}"
     hardware = Hardware(parsed.accelerator, parsed.devices, parsed.nodes, parsed.readers)
     folder = RunFolder(path)
+    trials = recipe.comparison[parsed.row].trials()
+    if not 0 <= parsed.trial < len(trials):
+        raise ValueError(f"`trial` (={parsed.trial}) must be at least 0 and below {len(trials)}, the trials of this row.")
+    recipe = recipe.of_row(parsed.row, trials[parsed.trial])
     data = load(recipe.data, _place(parsed), seed=parsed.seed, options=recipe.data_options)
     run = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh) if first_process() else None
     if run is not None:

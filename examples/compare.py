@@ -1,159 +1,124 @@
-"""Rows times seeds: plan the runs, spread them over processes, gather the results."""
+"""A study: try the settings of every row, choose by validation, run the rows with all seeds, gather the results."""
 
-import multiprocessing
 import os
-import queue
-import signal
 import time
 from collections.abc import Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from contextlib import suppress
-from dataclasses import asdict, dataclass, field
-from multiprocessing.synchronize import Event
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from threading import Thread
-from typing import NamedTuple, Protocol
+from statistics import fmean
 
-import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from typing_extensions import Self
 
 from examples.data import load
+from examples.data.contract import MultimodalData
 from examples.data.place import Place
 from examples.hardware import Hardware
 from examples.methods import create
-from examples.recipe import Recipe
-from examples.results import METRICS, Results, Run, machine, versions
+from examples.pool import Bar, Job, run_all
+from examples.recipe import Recipe, Value
+from examples.results import METRICS, Failure, Results, Run, Trial, machine, versions
 from examples.runs import RunFolder
+
+TUNING_SEED = 1000
+"""The first seed of the trials; no row is compared with it."""
 
 
 @dataclass(frozen=True)
-class Job:
-    """One row with one seed, complete enough for another process.
+class Study:
+    """A recipe, what it reads and where it writes.
 
     Args:
-        row: Its name in the recipe.
-        seed: Of split, weights and batches.
         recipe: All settings.
+        folder: Where the runs go.
         place: Where the data lies.
-        folder: Where the run lies.
-        hardware: What it uses of the machine.
-        keep: Whether the checkpoints of a finished run stay.
+        rows: Only these rows; all when none are named.
+        hardware: What each run uses of the machine.
+        keep: Whether the checkpoints of finished runs stay.
+        fresh: Whether finished runs are run again.
     """
 
-    row: str
-    seed: int
     recipe: Recipe
+    folder: Path
     place: Place
-    folder: RunFolder
+    rows: Sequence[str] | None = None
     hardware: Hardware = field(default_factory=Hardware)
     keep: bool = False
+    fresh: bool = False
 
+    def __post_init__(self) -> None:
+        """Find out what is wrong before the first run.
 
-class Tick(NamedTuple):
-    """One epoch of one job is done, or, with a score, the whole job."""
+        Raises:
+            FileNotFoundError: The data is not where it should be.
+            ValueError: The recipe, or a data file, is wrong; says what.
+        """
+        recipe, data = self.recipe, self.data()
+        recipe.network.expect_pooled(data.modalities)
+        for name, row in recipe.rows(self.rows).items():
+            for trial in row.trials():
+                own = recipe.of_row(name, trial).comparison[name]
+                create(own.method, own.arguments).inputs(list(data.modalities))
+        if recipe.select == "validation" and data.validation is None:
+            raise ValueError(
+                f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
+            )
 
-    row: str
-    seed: int
-    loss: float = 0.0
-    score: float | None = None
-
-
-class Inbox(Protocol):
-    """Where ticks go: a list, or a queue between processes."""
-
-    def put(self, tick: Tick, /) -> None:
-        """Take one tick."""
-
-
-def plan(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    place: Place,
-    rows: Sequence[str] | None = None,
-    hardware: Hardware | None = None,
-    keep: bool = False,
-) -> list[Job]:
-    """Return the jobs of a comparison, after checking that data and methods are there.
-
-    Raises:
-        FileNotFoundError: The data is not where it should be.
-        ValueError: The recipe, or a data file, is wrong; says what.
-    """
-    chosen = recipe.rows(rows)
-    data = load(recipe.data, place, seed=recipe.first_seed, options=recipe.data_options)
-    recipe.network.expect_pooled(data.modalities)
-    for row in chosen.values():
-        create(row.method, row.arguments).inputs(list(data.modalities))
-    if recipe.select == "validation" and data.validation is None:
-        raise ValueError(
-            f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
+    def data(self) -> MultimodalData:
+        """Load the data of the first seed."""
+        return load(
+            self.recipe.data, self.place, seed=self.recipe.first_seed, options=self.recipe.data_options
         )
-    seeds = range(recipe.first_seed, recipe.first_seed + recipe.seeds)
-    return [
-        Job(
-            name, seed, recipe, place, RunFolder(folder / name / f"seed-{seed}"), hardware or Hardware(), keep
-        )
-        for name in chosen
-        for seed in seeds
-    ]
+
+    def trials(self) -> list[tuple[Job, dict[str, Value]]]:
+        """Return a job for each trial of each row with each tuning seed; none for rows with one trial."""
+        return [
+            (self._claimed(name, TUNING_SEED + more, trial, f"trial-{number}"), trial)
+            for name, row in self.recipe.rows(self.rows).items()
+            if len(row.trials()) > 1
+            for number, trial in enumerate(row.trials())
+            for more in range(self.recipe.tuning_seeds)
+        ]
+
+    def jobs(self, chosen: dict[str, dict[str, Value]]) -> list[Job]:
+        """Return a job for each row that is left and each seed.
+
+        Args:
+            chosen: The trial of each row; a row without one is left out.
+        """
+        seeds = range(self.recipe.first_seed, self.recipe.first_seed + self.recipe.seeds)
+        return [self._claimed(name, seed, chosen[name]) for name in chosen for seed in seeds]
+
+    def _claimed(self, row: str, seed: int, trial: dict[str, Value], *parts: str) -> Job:
+        folder = RunFolder(self.folder.joinpath(row, *parts, f"seed-{seed}"))
+        recipe = self.recipe.of_row(row, trial)
+        folder.claim(row, seed, recipe, fresh=self.fresh)
+        return Job(row, seed, recipe, self.place, folder, self.hardware, self.keep and not parts)
 
 
-def run_job(job: Job, inbox: Inbox) -> Run:
-    """Train and score one job; the same numbers in any process."""
-    from examples.training import train  # noqa: PLC0415 - takes seconds, and the process that waits needs none of it
-
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        run = train(
-            job.row,
-            job.recipe,
-            load(job.recipe.data, job.place, seed=job.seed, options=job.recipe.data_options),
-            seed=job.seed,
-            folder=job.folder,
-            hardware=job.hardware,
-            on_epoch=lambda _, record: inbox.put(Tick(job.row, job.seed, record.loss["total"])),
-        )
-    finally:
-        torch.set_num_threads(threads)
-    job.folder.finish(run, keep=job.keep)
-    inbox.put(Tick(job.row, job.seed, score=run.score))
-    return run
-
-
-def compare(
-    jobs: Sequence[Job], *, workers: int | None, command: str, console: Console, fresh: bool = False
-) -> Results:
-    """Run all jobs that are not finished yet, show progress, return the results.
+def compare(study: Study, *, workers: int | None, command: str, console: Console) -> Results:
+    """Run what is not finished yet, show progress, return the results. A run that fails is noted, and stops no other.
 
     Args:
-        jobs: From `plan`.
+        study: What to run.
         workers: Processes; one for each core by default, 1 stays in this process.
         command: What was typed, for the record.
         console: Where progress is shown.
-        fresh: Whether finished runs are run again.
 
     Raises:
         ValueError: A run with other settings lies where one of these is to go.
     """
-    start = time.perf_counter()
-    recipe = jobs[0].recipe
-    found = [job.folder.claim(job.row, job.seed, recipe, fresh=fresh) for job in jobs]
-    todo = [job for job, run in zip(jobs, found, strict=True) if run is None]
-    if len(todo) < len(jobs):
-        console.print(
-            f"{len(jobs) - len(todo)} of {len(jobs)} runs are finished already; --fresh runs them again.",
-            highlight=False,
-        )
-    workers = max(1, min(workers or os.cpu_count() or 1, len(todo)))
-    with Bar(len(todo), len(todo) * recipe.epochs, console) as bar:
-        made = iter([run_job(job, bar) for job in todo] if workers == 1 else spread(todo, workers, bar))
-    runs = [next(made) if run is None else run for run in found]
-    data = load(recipe.data, jobs[0].place, seed=recipe.first_seed, options=recipe.data_options)
+    start, recipe = time.perf_counter(), study.recipe
+    rows, trials = recipe.rows(study.rows), study.trials()
+    workers = workers or os.cpu_count() or 1
+    with Bar(len(trials) + len(rows) * recipe.seeds, recipe.epochs, console) as bar:
+        tried = run_all([job for job, _ in trials], workers, bar)
+        measured = _measured([(job.row, trial) for job, trial in trials], tried)
+        chosen = {name: row.trials()[0] for name, row in rows.items() if len(row.trials()) == 1}
+        chosen |= {trial.row: trial.settings for trial in measured if trial.chosen}
+        made = run_all(study.jobs({name: chosen[name] for name in rows if name in chosen}), workers, bar)
+    data = study.data()
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    outcomes = [*tried, *made]
     return Results(
         data=recipe.data,
         modalities=list(data.modalities),
@@ -164,98 +129,29 @@ def compare(
         recipe=asdict(recipe),
         versions=versions(),
         machine=machine(workers),
-        seconds=time.perf_counter() - start
-        if len(todo) == len(jobs)
-        else sum(run.seconds for run in runs) / workers,
-        runs=runs,
+        seconds=max(time.perf_counter() - start, sum(run.seconds for run in outcomes if isinstance(run, Run)) / workers),
+        trials=measured,
+        failures=[outcome for outcome in outcomes if isinstance(outcome, Failure)],
+        runs=[outcome for outcome in made if isinstance(outcome, Run)],
     )
 
 
-def spread(jobs: Sequence[Job], workers: int, bar: "Bar") -> list[Run]:
-    """Run all jobs in processes of their own, and return what they return, in order.
-
-    They end with this process, whatever ends it.
-    """
-    context = multiprocessing.get_context("spawn")
-    inbox: multiprocessing.Queue[Tick] = context.Queue()
-    leave = context.Event()
-    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_join, initargs=(inbox, leave))
-    try:
-        futures = [pool.submit(_run_there, job) for job in jobs]
-        missing = len(jobs)
-        while missing:
-            _raise_first(futures)
-            with suppress(queue.Empty):
-                tick = inbox.get(timeout=0.5)
-                bar.put(tick)
-                missing -= tick.score is not None
-        return [future.result() for future in futures]
-    finally:
-        leave.set()  # nothing is left to do, or nobody is left to wait for it
-        pool.shutdown(cancel_futures=True)
+def _measured(tried: Sequence[tuple[str, dict[str, Value]]], outcomes: Sequence[Run | Failure]) -> list[Trial]:
+    """Return what each trial came to, the best of each row as chosen."""
+    by_trial: dict[tuple[str, tuple[tuple[str, Value], ...]], list[Run | Failure]] = {}
+    for (row, settings), outcome in zip(tried, outcomes, strict=True):
+        by_trial.setdefault((row, tuple(settings.items())), []).append(outcome)
+    measured = [_trial(row, dict(settings), runs) for (row, settings), runs in by_trial.items()]
+    best: dict[str, Trial] = {}
+    for trial in sorted((trial for trial in measured if trial.loss is not None), key=lambda trial: trial.loss or 0.0):
+        best.setdefault(trial.row, trial)
+    return [replace(trial, chosen=trial is best.get(trial.row)) for trial in measured]
 
 
-def _raise_first(futures: Sequence[Future[Run]]) -> None:
-    for future in futures:
-        if future.done():
-            future.result()
-
-
-_inboxes: list[Inbox] = []  # a process of the pool has one for its whole life
-
-
-def _join(inbox: Inbox, leave: Event) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
-    _inboxes.append(inbox)
-    Thread(target=_leave_with_parent, args=(leave,), daemon=True).start()
-
-
-def _leave_with_parent(leave: Event) -> None:
-    parent = multiprocessing.parent_process()
-    while not leave.wait(1.0) and parent is not None and parent.is_alive():
-        pass
-    os._exit(1)
-
-
-def _run_there(job: Job) -> Run:
-    return run_job(job, _inboxes[0])
-
-
-class Bar:
-    """One progress bar over all epochs of all runs; plain lines where the output is no terminal."""
-
-    def __init__(self, runs: int, epochs: int, console: Console) -> None:
-        self._runs, self._finished, self._console = runs, 0, console
-        self._progress = Progress(
-            TextColumn("{task.fields[finished]}/{task.fields[runs]} runs"),
-            BarColumn(bar_width=12),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            TextColumn("left,"),
-            TextColumn("{task.description}"),
-            console=console,
-            transient=True,
-            disable=not console.is_terminal,
-        )
-        self._task = self._progress.add_task("starting", total=epochs, finished=0, runs=runs)
-
-    def __enter__(self) -> Self:
-        """Show the bar."""
-        self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Take the bar away."""
-        self._progress.stop()
-
-    def put(self, tick: Tick) -> None:
-        """Show one epoch more, or one run more."""
-        name = f"{tick.row}, seed {tick.seed}"
-        if tick.score is None:
-            self._progress.update(self._task, advance=1, description=f"{name}, loss {tick.loss:.3f}")
-            return
-        self._finished += 1
-        self._progress.update(self._task, finished=self._finished)
-        if not self._console.is_terminal:
-            line = f"{self._finished}/{self._runs} runs: {name}, {tick.score:.1f} %"
-            self._console.print(line, highlight=False)
+def _trial(row: str, settings: dict[str, Value], outcomes: Sequence[Run | Failure]) -> Trial:
+    runs = [run for run in outcomes if isinstance(run, Run)]
+    if len(runs) < len(outcomes):
+        return Trial(row, settings, None, None, chosen=False)
+    records = [run.epochs[run.chosen - 1].validation for run in runs]
+    loss, score = (fmean(record[key] for record in records) for key in ("loss", "score"))
+    return Trial(row, settings, loss, score, chosen=False)

@@ -4,14 +4,20 @@ The files lie in `recipes/`. Unknown keys, wrong types and impossible values are
 """
 
 from argparse import ArgumentError
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from itertools import product
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, TypeAlias
 
 from jsonargparse import ArgumentParser, Namespace
 
 FOLDER = Path(__file__).with_name("recipes")
+
+Value: TypeAlias = bool | int | float | str
+ROW_SETTINGS = ("optimizer", "learning_rate", "mask_learning_rate", "weight_decay", "gradient_clip")
+"""Keys of a recipe that a row may set for itself: how it is trained. What it is measured on is the same for all."""
+_ARGUMENT = "arguments."
 
 
 @dataclass(frozen=True)
@@ -103,11 +109,42 @@ class Row:
         method: A name that `examples.methods` knows.
         quantise: Whether each modality has a quantiser and a decoder, so L_code and L_recons too.
         arguments: Of the method.
+        settings: Keys of the recipe that are different for this row, any of `ROW_SETTINGS`.
+        tune: What is tried before the seeds are run, key to values: a key of the recipe, or ``arguments.NAME`` of the
+            method. All combinations are tried; the one with the lowest validation task loss is used.
     """
 
     method: str
     quantise: bool = True
-    arguments: dict[str, bool | int | float | str] = field(default_factory=dict)
+    arguments: dict[str, Value] = field(default_factory=dict)
+    settings: dict[str, Value] = field(default_factory=dict)
+    tune: dict[str, list[Value]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Refuse what a row cannot set, and keys without values."""
+        for key in (*self.settings, *(key for key in self.tune if not key.startswith(_ARGUMENT))):
+            if key not in ROW_SETTINGS:
+                raise ValueError(
+                    f"`settings` and `tune` of a row have the unknown key '{key}'; they know {list(ROW_SETTINGS)}, and "
+                    f"`tune` also {_ARGUMENT}NAME."
+                )
+        empty = [key for key, values in self.tune.items() if not values]
+        if empty:
+            raise ValueError(f"`tune` must give at least one value for each of {empty}.")
+
+    def trials(self) -> list[dict[str, Value]]:
+        """Return all combinations of what is to be tried; one without anything where that is nothing."""
+        return [dict(zip(self.tune, values, strict=True)) for values in product(*self.tune.values())]
+
+    def chosen(self, trial: Mapping[str, Value]) -> "Row":
+        """Return this row with one of its `trials` in place, and nothing left to try."""
+        arguments = {
+            key.removeprefix(_ARGUMENT): value for key, value in trial.items() if key.startswith(_ARGUMENT)
+        }
+        settings = {key: value for key, value in trial.items() if not key.startswith(_ARGUMENT)}
+        return replace(
+            self, arguments=self.arguments | arguments, settings=self.settings | settings, tune={}
+        )
 
 
 @dataclass(frozen=True)
@@ -120,6 +157,7 @@ class Recipe:
         data_options: Further arguments of the data set's loader.
         seeds: How many seeds; each draws its split, its first weights and its batches.
         first_seed: The first of them.
+        tuning_seeds: How many seeds of their own each trial of a row's `tune` is run with.
         epochs: Passes over the training data.
         batch_size: Samples in a step, over all processes.
         optimizer: Adam with decoupled weight decay, or stochastic gradient descent with momentum 0.9.
@@ -140,6 +178,7 @@ class Recipe:
     data_options: dict[str, bool | int | float | list[int] | list[str] | str] = field(default_factory=dict)
     seeds: int = 3
     first_seed: int = 0
+    tuning_seeds: int = 1
     epochs: int = 60
     batch_size: int = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
@@ -156,7 +195,7 @@ class Recipe:
 
     def __post_init__(self) -> None:
         """Refuse counts below one and an empty table."""
-        for name in ("seeds", "epochs", "batch_size"):
+        for name in ("seeds", "tuning_seeds", "epochs", "batch_size"):
             _expect_at_least(name, getattr(self, name), 1)
         if not self.comparison:
             raise ValueError("`comparison` (={}) must name at least one row.")
@@ -164,6 +203,11 @@ class Recipe:
             _expect_at_least("patience", self.patience, 1)
             if self.select == "last":
                 raise ValueError(f"`patience` (={self.patience}) must go with `select: validation`.")
+        budgets = {name: len(row.trials()) for name, row in self.comparison.items()}
+        if len(set(budgets.values())) > 1:
+            raise ValueError(f"`tune` must give every row as many trials, so that none is favoured; it gives {budgets}.")
+        if max(budgets.values()) > 1 and self.select == "last":
+            raise ValueError("`tune` needs `select: validation`: trials are compared by validation loss.")
         if self.gradient_clip is not None and self.gradient_clip <= 0:
             raise ValueError(f"`gradient_clip` (={self.gradient_clip}) must be above 0.")
 
@@ -177,9 +221,29 @@ class Recipe:
         return {name: row for name, row in self.comparison.items() if name in names}
 
 
-def recipe_path(data: str) -> Path:
-    """Return the recipe that ships for a data set."""
-    return FOLDER / f"{data}.yaml"
+    def of_row(self, name: str, trial: Mapping[str, Value] | None = None) -> "Recipe":
+        """Return the recipe of one run: this row alone, one of its trials in place, its own settings applied.
+
+        Args:
+            name: Of the row.
+            trial: One of its `trials`.
+        """
+        row = self.comparison[name].chosen(trial or {})
+        own: dict[str, Any] = row.settings
+        return replace(self, comparison={name: replace(row, settings={})}, **own)
+
+
+def recipe_path(name: str) -> Path:
+    """Return the recipe file of that name, one that ships or a path.
+
+    Raises:
+        FileNotFoundError: There is none; names those that ship.
+    """
+    for path in (FOLDER / f"{name}.yaml", Path(name)):
+        if path.is_file():
+            return path
+    known = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    raise FileNotFoundError(f"No recipe '{name}'. It must be a YAML file or one of {known}.")
 
 
 def add_recipe_arguments(parser: ArgumentParser) -> None:

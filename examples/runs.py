@@ -10,6 +10,7 @@ from examples.recipe import Recipe
 from examples.results import Run, read_run, versions
 
 LAST, BEST = "last.ckpt", "best.ckpt"
+RECIPE_ONLY = {"comparison", "seeds", "first_seed", "tuning_seeds"}  # keys of a recipe that do not matter to one run
 _PLAN, _RESULT = "plan.json", "run.json"
 
 
@@ -52,7 +53,7 @@ class RunFolder:
         """
         if fresh:
             self.clear()
-        settings = {key: value for key, value in asdict(recipe).items() if key not in ("comparison", "seeds")}
+        settings = {key: value for key, value in asdict(recipe).items() if key not in RECIPE_ONLY}
         plan = {
             "row": row,
             "seed": seed,
@@ -70,7 +71,23 @@ class RunFolder:
             )
         self.path.mkdir(parents=True, exist_ok=True)
         (self.path / _PLAN).write_text(json.dumps(plan, indent=1) + "\n", encoding="utf-8")
-        return read_run(self.path / _RESULT) if (self.path / _RESULT).is_file() else None
+        return self.read_result()
+
+    def read_plan(self) -> dict[str, Any]:
+        """Return what the run was asked for: row, seed, method, arguments, the settings of the recipe, versions.
+
+        Raises:
+            FileNotFoundError: No run was ever started here.
+        """
+        plan = self._known()
+        if not plan:
+            raise FileNotFoundError(f"No run at '{self.path}'. `python -m examples train --output {self.path}` makes one.")
+        return plan
+
+    def read_result(self) -> Run | None:
+        """Return what came out; None where the run is not finished."""
+        path = self.path / _RESULT
+        return read_run(path) if path.is_file() else None
 
     def finish(self, run: Run, *, keep: bool) -> None:
         """Write what came out.

@@ -1,7 +1,8 @@
 """A network, the hooks of the method that trains it, and what is measured on the way, as a Lightning module."""
 
+import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -57,16 +58,16 @@ class FusionTask(LightningModule):
         self.tracker = None if model.mask is None else ComplementarityTracker(model.mask, collapse_after=None)
         self.records: list[EpochRecord] = []
         self.test_score = float("nan")
-        self._recipe, self._train_samples, self._seed, self._on_epoch = recipe, data.train, seed, on_epoch
+        self._recipe, self._data, self._seed, self._on_epoch = recipe, data, seed, on_epoch
         self._terms: list[Tensor] = []
         self._perplexity: list[dict[str, Tensor]] = []
         self._validation: dict[str, float] = {}
-        self._start, self._before = time.perf_counter(), 0.0
+        self._clocks, self._before = _clocks(), (0.0, 0.0)
 
     def on_train_start(self) -> None:
         """Let the method look at the training data before the first epoch."""
         if not self.records:
-            self.method.train_start(self.model, self._train_samples)
+            self.method.train_start(self.model, self._data.train)
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make all that is drawn in this step a function of seed, step and process."""
@@ -106,8 +107,10 @@ class FusionTask(LightningModule):
 
     def on_train_epoch_end(self) -> None:
         """Let the method look at the training data, then note what the epoch ended with."""
-        self.method.epoch_end(self.model, self._train_samples)
+        self.method.epoch_end(self.model, self._data.train)
         losses = dict(zip(LossTerms._fields, self._mean(self._terms), strict=True))
+        if not math.isfinite(losses["total"]):
+            raise FloatingPointError(f"The loss is {losses['total']} in epoch {len(self.records) + 1}: training diverged.")
         names = list(self._perplexity[0])
         stacked = [torch.stack([step[name] for name in names]) for step in self._perplexity if names]
         perplexity = dict(zip(names, self._mean(stacked), strict=True))
@@ -151,17 +154,34 @@ class FusionTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the records and the time so far beside the weights."""
         checkpoint["records"] = [asdict(record) for record in self.records]
-        checkpoint["seconds"] = self.seconds
+        checkpoint["seconds"] = self.seconds, self.processor_seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the records and the clock."""
         self.records = [EpochRecord(**record) for record in checkpoint["records"]]
-        self._start, self._before = time.perf_counter(), checkpoint["seconds"]
+        self._clocks, self._before = _clocks(), tuple(checkpoint["seconds"])
 
     @property
     def seconds(self) -> float:
         """Time spent on this run, over all its parts."""
-        return self._before + time.perf_counter() - self._start
+        return self._before[0] + _clocks()[0] - self._clocks[0]
+
+    @property
+    def processor_seconds(self) -> float:
+        """Time that the processor spent on it, all threads of this process together."""
+        return self._before[1] + _clocks()[1] - self._clocks[1]
+
+    @torch.no_grad()
+    def scores_alone(self, batches: Iterable[Batch]) -> dict[str, float]:
+        """Return the score of this network, percent, with one modality there and the others at zero, their mean."""
+        self.model.eval()
+        metrics = {name: _metric(self._data).to(self.device) for name in self.model.channels}
+        for batch in batches:
+            inputs, target = {key: value.to(self.device) for key, value in batch.inputs.items()}, batch.target.to(self.device)
+            for name, metric in metrics.items():
+                there = {key: value if key == name else torch.zeros_like(value) for key, value in inputs.items()}
+                metric.update(self.model(there).prediction, target)
+        return {name: 100 * float(metric.compute()) for name, metric in metrics.items()}
 
     def _mean(self, rows: list[Tensor]) -> list[float]:
         if not rows:
@@ -239,3 +259,8 @@ def _flat(record: EpochRecord) -> dict[str, float]:
     flat |= {f"perplexity/{name}": value for name, value in record.perplexity.items()}
     flat |= {f"compl/{name}": value for name, value in record.complementary.items()}
     return flat if record.zeta is None else {**flat, "zeta": record.zeta}
+
+
+def _clocks() -> tuple[float, float]:
+    """Return wall-clock and processor time, seconds."""
+    return time.perf_counter(), time.process_time()

@@ -17,7 +17,7 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 from examples.data.contract import MultimodalData
 from examples.hardware import Hardware, first_process
 from examples.methods import create
-from examples.nets.model import FusionModel
+from examples.nets.model import FusionModel, build_model
 from examples.recipe import Recipe
 from examples.results import EpochRecord, Run, finite
 from examples.runs import RunFolder
@@ -76,13 +76,7 @@ def train(
     batches = replace(data, train=method.learns_from(data.train))
     with _quiet():
         seed_everything(seed, verbose=False)
-        model = FusionModel(
-            data.modalities,
-            len(data.classes),
-            recipe.network,
-            quantise=setting.quantise,
-            target_shape=data.train.target.shape[1:],
-        )
+        model = build_model(data, recipe.network, quantise=setting.quantise)
         task = FusionTask(model, method, recipe, data, seed=seed, on_epoch=on_epoch)
         loaders = FusionData(batches, recipe.batch_size, seed=seed, readers=hardware.readers)
         trainer = _trainer(
@@ -94,6 +88,7 @@ def train(
         if recipe.select == "validation":
             chosen = _load_best(task, folder.best)
         trainer.test(task, loaders, verbose=False)
+        alone = task.scores_alone(loaders.test_dataloader())
     return Run(
         row=row,
         seed=seed,
@@ -103,7 +98,9 @@ def train(
         score=task.test_score,
         chosen=chosen,
         parameters=sum(weights.numel() for weights in model.parameters()),
+        alone=alone,
         seconds=task.seconds,
+        processor_seconds=task.processor_seconds,
         epochs=task.records,
         **_shares(model, task.tracker),
     )

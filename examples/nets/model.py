@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
-from examples.data.contract import Modality
+from examples.data.contract import Modality, MultimodalData
 from examples.nets.decoders import build_decoder
 from examples.nets.encoders import build_encoder, latent_grid
 from examples.nets.heads import ClassificationHead, SegmentationHead
@@ -126,6 +126,24 @@ class FusionModel(nn.Module):
             name: head(features[name]) for name, head in self.unimodal_heads.items()
         }
         return FusionOutput(self.head(fused), latents, quantized, reconstructions, features, fused, unimodal)
+
+
+def build_model(data: MultimodalData, network: Network, *, quantise: bool) -> FusionModel:
+    """Return a new network for a data set, its convolutions with the channels last, which is faster on a CPU.
+
+    Args:
+        data: Decides what goes in, and what comes out.
+        network: Sizes.
+        quantise: Whether there are quantisers and decoders.
+    """
+    model = FusionModel(
+        data.modalities,
+        len(data.classes),
+        network,
+        quantise=quantise,
+        target_shape=data.train.target.shape[1:],
+    )
+    return model.to(memory_format=torch.channels_last)
 
 
 def _build_head(
