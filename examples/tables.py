@@ -11,6 +11,7 @@ from examples.data.place import Finding
 from examples.results import EpochRecord, Interval, Results, Run, interval, paired_difference
 
 NOTHING = "-"
+FAILED = "failed"
 
 
 def show(results: Results, console: Console) -> None:
@@ -47,13 +48,18 @@ def table(results: Results) -> Table:
     for name in results.modalities:
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("zeta", justify="right", no_wrap=True)
-    for name, runs in results.rows().items():
-        made.add_row(name, _score(interval([run.score for run in runs])), *_shares(runs, results.modalities))
+    rows = results.rows()
+    for name in results.row_names():
+        if name in rows:
+            score = _score(interval([run.score for run in rows[name]]))
+            made.add_row(name, score, *_shares(rows[name], results.modalities))
+        else:
+            made.add_row(name, FAILED, *[NOTHING] * (len(results.modalities) + 2))
     return made
 
 
 def findings(results: Results) -> list[str]:
-    """Return the sentences under the table: what fusing brings, and what each mask costs and closes."""
+    """Return the sentences under the table: what fusing brings, what each mask costs and closes, what failed."""
     rows = results.rows()
     sentences = []
     alone = {name: runs for name, runs in rows.items() if len(runs[0].channels) == 1}
@@ -65,7 +71,9 @@ def findings(results: Results) -> list[str]:
     for name, runs in rows.items():
         if runs[0].method == "complementary_mask":
             sentences.append(_mask_sentence(name, runs, rows))
-    return sentences
+    return sentences + [
+        _failure_sentence(name, results) for name in {each.row: None for each in results.failures}
+    ]
 
 
 def epoch_line(number: int, epochs: int, record: EpochRecord) -> str:
@@ -118,6 +126,12 @@ def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -
     shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
     words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
     return "; ".join(words) + "."
+
+
+def _failure_sentence(name: str, results: Results) -> str:
+    failed = [failure for failure in results.failures if failure.row == name]
+    seeds = ", ".join(str(failure.seed) for failure in failed)
+    return f"{name} failed with {'seed' if len(failed) == 1 else 'seeds'} {seeds}: {failed[0].error}"
 
 
 def _shares(runs: Sequence[Run], modalities: Sequence[str]) -> list[str]:
