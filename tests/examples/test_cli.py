@@ -121,7 +121,7 @@ select: validation
 network: {width: 8, residual_width: 4, residual_blocks: 1, latent: 6, codes: 5, head_width: 4, head_hidden: 8}
 comparison:
   pix: {method: unimodal, arguments: {modality: pix}, tune: {learning_rate: [1.0e+30, 0.01]}}
-  mask: {method: complementary_mask, quantise: false, tune: {arguments.mask_weight: [0.1, 0.2]}}
+  mask: {method: complementary_mask, quantise: false, arguments: {init: 0.0505}, tune: {arguments.mask_weight: [0.0, 50.0]}}
   lost: {method: concatenation, quantise: false, tune: {learning_rate: [1.0e+30, 1.0e+31]}}
 """
 
@@ -144,8 +144,8 @@ def test_rows_are_tuned_on_seeds_of_their_own(
     assert [(trial.row, trial.settings) for trial in results.trials] == [
         ("skeleton", {"learning_rate": 1e30}),
         ("skeleton", {"learning_rate": 0.01}),
-        ("mask", {"arguments.mask_weight": 0.1}),
-        ("mask", {"arguments.mask_weight": 0.2}),
+        ("mask", {"arguments.mask_weight": 0.0}),
+        ("mask", {"arguments.mask_weight": 50.0}),
         ("lost", {"learning_rate": 1e30}),
         ("lost", {"learning_rate": 1e31}),
     ]
@@ -230,7 +230,7 @@ def wait_until(done: Callable[[], bool]) -> None:
     [
         (("--rows", "masks"), "`rows` has unknown names ['masks']"),
         (("--data", "mnist"), "`data` (='mnist') must be one of"),
-        (("--panel", "all"), "`panel` (='all') must be one of ['study']"),
+        (("--panel", "all"), "`panel` (='all') must be one of ['study', 'sweep']"),
         (("--data_options", "{label: 3}"), "`data_options` has unknown keys ['label']"),
         (("--data_options.labels", "25"), "`labels` (=25) must be a multiple of 10"),
         (("--data_options", "{split: '[x]'}"), "`data_options` has unknown keys ['split']"),
@@ -284,7 +284,7 @@ def test_help_names_every_option(capsys):
     with pytest.raises(SystemExit):
         main(["compare", "--help"])
     text = capsys.readouterr().out
-    for option in ("--root", "--rows", "--output", "--workers", "STUDY", "--seeds", "--network.width"):
+    for option in ("--root", "--rows", "--output", "--workers", "[study]", "--seeds", "--network.width"):
         assert option in text
 
 

@@ -19,9 +19,13 @@ def test_recipes_that_ship(path: Path):
     assert len(path.read_text().splitlines()) <= 30
 
 
-@pytest.mark.parametrize("path", sorted(FOLDER.glob("study-*.yaml")), ids=lambda path: path.stem)
+STUDIES = [path for path in sorted(FOLDER.glob("*.yaml")) if "panel: study" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
 def test_every_row_of_the_study_has_the_same_budget(path: Path):
     recipe = load_recipe(path)
+    assert recipe.seeds >= 5
     for name, row in recipe.comparison.items():
         assert len(row.trials()) == 2, name
         for trial in row.trials():
@@ -100,7 +104,7 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
             "comparison: {a: {method: b, tune: {learning_rate: [1.0, 2.0]}}}",
             "`tune` needs `select: validation`",
         ),
-        ("panel: all", r"`panel` \(='all'\) must be one of \['study'\]"),
+        ("panel: all", r"`panel` \(='all'\) must be one of \['study', 'sweep'\]"),
     ],
 )
 def test_refused_by_name(tmp_path: Path, line: str, message: str):
