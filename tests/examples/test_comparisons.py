@@ -101,4 +101,6 @@ def test_the_terminal_shows_it(study: Results):
         "init",
         "0.1",
     ] in lines
+    assert "mask init 0.1" in " ".join(console.export_text(clear=False).split())
     assert ["both", "-", "+9.0", "±", "12.7", "10", "10", "1.00", "1.00"] in lines
+    assert "points more than joint (both) and best alone (a)" in console.export_text()
