@@ -93,8 +93,8 @@ def comparison(results: Results) -> Table:
             name,
             *(NOTHING if value is None else _signed(value) for value in differences),
             *(f"{inside[key].mean:.0f}" if key in inside else NOTHING for key in results.modalities),
-            f"{price.time:.2f}",
-            f"{price.parameters:.2f}",
+            f"{price.time:.1f}",
+            f"{price.parameters:.1f}",
         )
     return made
 
