@@ -1,0 +1,71 @@
+"""Figures, images and sounds as parts of a page: nothing is loaded from elsewhere."""
+
+import io
+import re
+from base64 import b64encode
+from itertools import count
+
+from markupsafe import Markup, escape
+from matplotlib import rc_context
+from matplotlib.figure import Figure
+
+from examples.pictures import Picture
+
+INK, RULE = "#010203", "#0a0b0c"
+"""Colours of a figure's text and of its lines; the page puts its own in their place, in dark and in light."""
+
+_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "report", "svg.image_inline": True}
+_numbers = count()
+
+
+def chart(figure: Figure, description: str) -> Markup:
+    """Return a figure as an SVG element whose text is text, drawn in the colours of the page.
+
+    Args:
+        figure: Of Matplotlib.
+        description: What a reader who does not see it is told.
+    """
+    file = io.StringIO()
+    with rc_context(_SETTINGS):
+        figure.savefig(file, format="svg", transparent=True, metadata={"Date": None})
+    body = file.getvalue()
+    width, height = re.findall(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', body)[0]
+    body = body[body.index(">", body.index("<svg")) + 1 :]
+    body = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", body, flags=re.DOTALL)
+    prefix = f"f{next(_numbers)}-"
+    body = re.sub(r'\bid="', f'id="{prefix}', body)
+    body = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", body)
+    body = body.replace(INK, "var(--ink)").replace(RULE, "var(--rule)").replace("xlink:href", "href")
+    body = re.sub(r"(font(?:-family)?: [^;\"]*?)'[^;\"]*", r"\1inherit", body)
+    opening = f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="0 0 {width} {height}">'
+    return Markup(opening + body)  # noqa: S704 - our own figure; names in it were escaped by Matplotlib
+
+
+def picture(shown: Picture, description: str) -> Markup:
+    """Return a picture as an element.
+
+    Args:
+        shown: The picture.
+        description: What a reader who does not see it is told.
+    """
+    words = escape(description)
+    if shown.png:
+        return Markup(f'<img class="picture" alt="{words}" src="{_uri(shown.png, "image/png")}">')  # noqa: S704
+    box = " ".join(f"{value:.1f}" for value in shown.box)
+    return Markup(f'<svg class="picture" role="img" aria-label="{words}" viewBox="{box}">{shown.lines}</svg>')  # noqa: S704
+
+
+def player(wav: bytes, description: str) -> Markup:
+    """Return a player of a sound.
+
+    Args:
+        wav: A sound file.
+        description: What is heard.
+    """
+    return Markup(  # noqa: S704
+        f'<audio controls preload="metadata" aria-label="{escape(description)}" src="{_uri(wav, "audio/wav")}"></audio>'
+    )
+
+
+def _uri(data: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{b64encode(data).decode()}"
