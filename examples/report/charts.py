@@ -9,7 +9,7 @@ from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullFormatter
 from numpy.typing import NDArray
 
 from examples.plots import COLOURS, STYLES, kept_channels
@@ -39,7 +39,7 @@ _STYLE: dict[Any, Any] = {
     "xtick.labelsize": 8.5,
     "ytick.labelsize": 8.5,
 }
-_MANY = 12  # classes whose numbers and names still fit into a confusion matrix
+_MANY = 12  # classes whose names and shares still fit into a confusion matrix
 _CLOSED = 0.16  # opacity
 
 Lines = Mapping[str, Sequence[float | None]]
@@ -70,6 +70,8 @@ def curves(lines: Lines, label: str, description: str, *, log: bool = False, top
             )
         if log:
             axis.set_yscale("log")
+            axis.yaxis.set_major_formatter("{x:g}")
+            axis.yaxis.set_minor_formatter(NullFormatter())
         elif top is None:
             axis.set_ylim(bottom=0)
         else:
@@ -77,7 +79,7 @@ def curves(lines: Lines, label: str, description: str, *, log: bool = False, top
         axis.grid(axis="y")
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
-        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.xaxis.set_major_locator(_whole())
 
     return _single(draw, description, legend=len(lines) > 1)
 
@@ -100,7 +102,7 @@ def mask_picture(records: Sequence[EpochRecord], channels: Mapping[str, int], de
         for end in ends[:-1]:
             axis.axhline(float(end), color=INK, linewidth=1)
         axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        axis.xaxis.set_major_locator(_whole())
         axis.spines[:].set_visible(False)
         axis.tick_params(left=False)
 
@@ -142,21 +144,15 @@ def confusion(counts: NDArray[np.int64], classes: Sequence[str], description: st
         axis.imshow(image, interpolation="none")
         axis.set_xlabel("predicted class")
         axis.set_ylabel("true class")
-        if few:
-            places = range(len(classes))
-            turned = max(map(len, classes)) * len(classes) > 30
-            axis.set_xticks(places, classes, rotation=90 if turned else 0)
-            axis.set_yticks(places, classes)
-            size = 8 if len(classes) <= 10 else 6.5
-            for (row, column), share in np.ndenumerate(shares):
-                if share >= 0.5:
-                    axis.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=size)
-        else:
-            locator = MaxNLocator(6, integer=True)
-            axis.xaxis.set_major_locator(locator)
-            axis.yaxis.set_major_locator(locator)
-            axis.set_xlabel("predicted class, number from 0")
-            axis.set_ylabel("true class, number from 0")
+        step = 1 if few else 5
+        places, names = range(0, len(classes), step), classes[::step]
+        turned = len(places) * max(map(len, names)) > 30
+        axis.set_xticks(places, names, rotation=90 if turned else 0)
+        axis.set_yticks(places, names)
+        size = 8 if len(classes) <= 10 else 6.5
+        for (row, column), share in np.ndenumerate(shares):
+            if few and share >= 0.5:
+                axis.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=size)
         axis.tick_params(length=0)
         axis.spines[:].set_visible(True)
         axis.spines[:].set_color(RULE)
@@ -201,6 +197,10 @@ def _single(
                 handles, labels, loc="outside upper left", ncols=max(1, min(len(labels), 44 // (longest + 6)))
             )
         return chart(figure, description)
+
+
+def _whole() -> MaxNLocator:
+    return MaxNLocator(5, integer=True, steps=[1, 2, 5, 10])
 
 
 def _colour(number: int) -> str:

@@ -10,11 +10,13 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from examples.pictures import Picture
+from examples.plots import COLOURS
 
 INK, RULE = "#010203", "#0a0b0c"
 """Colours of a figure's text and of its lines; the page puts its own in their place, in dark and in light."""
 
 _SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "report", "svg.image_inline": True}
+_COLOURS = {INK: "--ink", RULE: "--rule", COLOURS[0].lower(): "--c0"}  # the others are seen well enough in the dark
 _numbers = count()
 
 
@@ -35,7 +37,9 @@ def chart(figure: Figure, description: str) -> Markup:
     prefix = f"f{next(_numbers)}-"
     body = re.sub(r'\bid="', f'id="{prefix}', body)
     body = re.sub(r'(href="|url\()#', rf"\g<1>#{prefix}", body)
-    body = body.replace(INK, "var(--ink)").replace(RULE, "var(--rule)").replace("xlink:href", "href")
+    for colour, variable in _COLOURS.items():
+        body = body.replace(colour, f"var({variable})")
+    body = body.replace("xlink:href", "href")
     body = re.sub(r"(font(?:-family)?: [^;\"]*?)'[^;\"]*", r"\1inherit", body)
     opening = f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="0 0 {width} {height}">'
     return Markup(opening + body)  # noqa: S704 - our own figure; names in it were escaped by Matplotlib

@@ -68,8 +68,8 @@ def worth(measured: Measured | None, zeta: float | None) -> tuple[Figure, Table]
         "What each modality brings to the score, beside the part of its channels that is kept.",
     )
     caption = (
-        f"Score with all modalities {percent(100 * found.with_all)} %, with none {percent(100 * found.with_none)} %, on "
-        f"{measured.samples:,} test samples; a modality that is taken away is at zero, its mean. Zeta {number(zeta)}. All in percent."
+        f"Percent, on {measured.samples:,} test samples: {percent(100 * found.with_all)} with all modalities, "
+        f"{percent(100 * found.with_none)} with none. Zeta {number(zeta)}."
     )
     rows = [[name, *(percent(by_modality[name]) for by_modality in values.values())] for name in found.modalities]
     return figure, Table(caption, ["", *values], rows)

@@ -28,9 +28,9 @@ EXPLAINED = {
     "all": "All channels: what the decoder or the head makes of everything that was encoded.",
     "complementary": "The channels that the mask keeps: what the network uses for its task. The others are zero.",
     "contradictory": "The channels that the mask has closed: what the network leaves aside. The others are zero.",
-    "exchanged": "Each sample's own complementary channels, with the contradictory ones of the sample before it here.",
+    "exchanged": "Each sample's own complementary channels, with the contradictory ones of the sample before it here (the first takes the last one's).",
 }
-_WIDE = 2.5  # times as wide as high: such pictures get a line of their own
+_WIDE = 1.8  # times as wide as high: such pictures get a line of their own
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,8 @@ def _page(run: View) -> dict[str, Any]:
                 "title": gallery.title,
                 "first": gallery.first,
                 "legend": gallery.legend,
-                "wide": _is_wide(gallery.inputs[0]),
+                "wide": gallery.inputs[0].aspect >= _WIDE,
+                "heard": bool(gallery.inputs[0].wav),
                 "cards": _cards(gallery),
             }
             for gallery in run.galleries
@@ -163,6 +164,3 @@ def _element(shown: Picture, description: str) -> Markup:
     body = picture(shown, description)
     return body + player(shown.wav, f"Sound of {description}") if shown.wav else body
 
-
-def _is_wide(shown: Picture) -> bool:
-    return bool(shown.wav) or shown.aspect >= _WIDE

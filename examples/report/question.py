@@ -8,6 +8,7 @@ from examples.results import Interval, Results, Run, interval, paired_difference
 from maskfusion.contribution import Contributions
 
 _PLAIN, _MASKED = "concatenation", "complementary_mask"
+_PERCENT = "\N{NO-BREAK SPACE}%"
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,13 @@ def answer(results: Results, worth: Mapping[str, Contributions]) -> Answer:
     added = [name for name in fused[plain][0].channels if name != base]
     difference = paired_difference(fused[plain], comparable[best])
     words = [
-        f"{_verdict(difference)}: together, in row {plain}, they reach {_mean(fused[plain]):.1f} % {results.metric}, "
-        f"{base} alone {_mean(comparable[best]):.1f} %, {_points(difference)}"
+        f"{_verdict(difference)}: together, in row {plain}, they reach {_mean(fused[plain]):.1f}{_PERCENT} {results.metric}, "
+        f"{base} alone {_mean(comparable[best]):.1f}{_PERCENT}, {_points(difference)}"
     ]
     masked = next((name for name, runs in fused.items() if _penalised(name, runs, results)), None)
     if masked is not None and masked != plain:
         gained = paired_difference(fused[masked], comparable[best])
-        words.append(f"with the mask, in row {masked}, {_mean(fused[masked]):.1f} %, {_points(gained)}")
+        words.append(f"with the mask, in row {masked}, {_mean(fused[masked]):.1f}{_PERCENT}, {_points(gained)}")
     return Answer(f"Did adding {_listed(added)} to {base} hurt?", "; ".join(words) + ".")
 
 
@@ -64,11 +65,11 @@ def _inside(results: Results, row: str, worth: Mapping[str, Contributions]) -> A
     question = f"Did joining {_listed(list(runs[0].channels))} hurt?"
     words = [
         f"These runs cannot tell, as none was trained on one modality alone on the same seed; row {row} reaches "
-        f"{_mean(runs):.1f} % {results.metric}"
+        f"{_mean(runs):.1f}{_PERCENT} {results.metric}"
     ]
     for name, found in worth.items():
-        lost = [f"{100 * rest:.1f} % without {modality}" for modality, rest in found.without.items()]
-        words.append(f"the network of {name} goes from {100 * found.with_all:.1f} % to {_listed(lost)}")
+        lost = [f"{100 * rest:.1f}{_PERCENT} without {modality}" for modality, rest in found.without.items()]
+        words.append(f"the network of {name} goes from {100 * found.with_all:.1f}{_PERCENT} to {_listed(lost)}")
     return Answer(question, "; ".join(words) + ".", told=False)
 
 
@@ -87,7 +88,7 @@ def _points(difference: Interval) -> str:
     signed = f"{difference.mean:+.1f} points".replace("-", "\N{MINUS SIGN}")
     if math.isnan(difference.half_width):
         return signed
-    return f"{signed} (± {difference.half_width:.1f}, 95 % over {difference.count} seeds)"
+    return f"{signed} (± {difference.half_width:.1f}, 95{_PERCENT} over {difference.count} seeds)"
 
 
 def _penalised(name: str, runs: Sequence[Run], results: Results) -> bool:
