@@ -1,6 +1,5 @@
 """A run that was trained before: its network with the chosen weights, its data, and what is known of it."""
 
-import json
 from dataclasses import dataclass, fields
 from typing import Any
 

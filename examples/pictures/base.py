@@ -3,7 +3,7 @@
 import io
 import struct
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from matplotlib.image import imsave
@@ -56,7 +56,7 @@ def limits(values: Values, axis: tuple[int, ...] | None = None) -> tuple[Values,
     return low, np.maximum(high, low + 1e-6)
 
 
-def png(values: NDArray[np.floating], **how: object) -> bytes:
+def png(values: NDArray[np.floating[Any]], **how: Any) -> bytes:
     """Return an image file, a pixel a value.
 
     Args:
@@ -64,5 +64,5 @@ def png(values: NDArray[np.floating], **how: object) -> bytes:
         how: Arguments of Matplotlib's `imsave`, such as `cmap`, `vmin` and `vmax`.
     """
     file = io.BytesIO()
-    imsave(file, values, format="png", metadata={"Software": None}, **how)
+    imsave(file, values, format="png", metadata={"Software": ""}, **how)
     return file.getvalue()

@@ -21,7 +21,9 @@ class Curves:
     def draw(self, values: Values, like: Values) -> list[Picture]:
         """Return a picture for each sample, ``(samples, channels, length)`` or ``(samples, features)``."""
         low, high = (float(value) for value in limits(like))
-        return [Picture(lines=self._lines(sample, low, high), box=(0, 0, _WIDTH, _HEIGHT)) for sample in values]
+        return [
+            Picture(lines=self._lines(sample, low, high), box=(0, 0, _WIDTH, _HEIGHT)) for sample in values
+        ]
 
     def _lines(self, sample: Values, low: float, high: float) -> str:
         channels = sample[None] if sample.ndim == 1 else sample[: self.most]

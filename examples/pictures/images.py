@@ -25,9 +25,7 @@ class Image:
         if values.shape[1] == _RGB:
             shown = np.clip((values - low) / (high - low), 0, 1).transpose(0, 2, 3, 1)
             return [Picture(png(image)) for image in shown]
-        return [
-            Picture(png(image, cmap=self.colours, vmin=low, vmax=high)) for image in values.mean(axis=1)
-        ]
+        return [Picture(png(image, cmap=self.colours, vmin=low, vmax=high)) for image in values.mean(axis=1)]
 
 
 @dataclass(frozen=True)

@@ -79,7 +79,8 @@ class Skeleton:
             placed = (sample - (left, top)) * scale
             placed = placed.clip(-_BEYOND * _HEIGHT, (1 + _BEYOND) * _HEIGHT)
             figures = [
-                self._figure(joints + (number * width * scale, 0)) for number, joints in enumerate(placed)
+                self._figure(joints + np.array([number * width * scale, 0]))
+                for number, joints in enumerate(placed)
             ]
             pictures.append(Picture(lines="".join(figures), box=box))
         return pictures
@@ -98,7 +99,10 @@ class Skeleton:
         bones = []
         for side, pairs in sides:
             moves = "".join(
-                f"M{joints[a, 0]:.1f} {joints[a, 1]:.1f}L{joints[b, 0]:.1f} {joints[b, 1]:.1f}" for a, b in pairs
+                f"M{joints[a, 0]:.1f} {joints[a, 1]:.1f}L{joints[b, 0]:.1f} {joints[b, 1]:.1f}"
+                for a, b in pairs
             )
             bones.append(f'<path class="bone {side}" d="{moves}"/>')
-        return "".join(bones) + f'<circle class="head" cx="{joints[0, 0]:.1f}" cy="{joints[0, 1]:.1f}" r="4"/>'
+        return (
+            "".join(bones) + f'<circle class="head" cx="{joints[0, 0]:.1f}" cy="{joints[0, 1]:.1f}" r="4"/>'
+        )

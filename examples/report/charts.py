@@ -45,7 +45,9 @@ _CLOSED = 0.16  # opacity
 Lines = Mapping[str, Sequence[float | None]]
 
 
-def curves(lines: Lines, label: str, description: str, *, log: bool = False, top: float | None = None) -> Markup:
+def curves(
+    lines: Lines, label: str, description: str, *, log: bool = False, top: float | None = None
+) -> Markup:
     """Draw values over the epochs.
 
     Args:
@@ -173,7 +175,9 @@ def worth(values: Mapping[str, Mapping[str, float]], description: str) -> Markup
         width = 0.8 / len(values)
         for number, (measure, shares) in enumerate(values.items()):
             middles = np.arange(len(names)) + (number - (len(values) - 1) / 2) * width
-            axis.bar(middles, [shares[name] for name in names], 0.9 * width, color=_colour(number), label=measure)
+            axis.bar(
+                middles, [shares[name] for name in names], 0.9 * width, color=_colour(number), label=measure
+            )
         axis.set_xticks(range(len(names)), names)
         axis.set_ylabel("%")
         axis.axhline(0, color=INK, linewidth=0.8)

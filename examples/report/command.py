@@ -40,8 +40,8 @@ def report(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
     """
     del parser
     from examples.report.page import render  # noqa: PLC0415 - takes seconds
-    from examples.report.subjects import gather  # noqa: PLC0415
-    from examples.report.views import view  # noqa: PLC0415
+    from examples.report.subjects import gather  # noqa: PLC0415 - takes seconds
+    from examples.report.views import view  # noqa: PLC0415 - takes seconds
 
     if parsed.samples < 1:
         raise ValueError(f"`samples` (={parsed.samples}) must be at least 1.")
@@ -51,7 +51,8 @@ def report(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
     given = gather(parsed.runs, Place(parsed.root, parsed.cache))
     root = None if parsed.root is None else str(parsed.root)
     views = [
-        view(subject, number, root=root, samples=parsed.samples) for number, subject in enumerate(given.subjects)
+        view(subject, number, root=root, samples=parsed.samples)
+        for number, subject in enumerate(given.subjects)
     ]
     page = render(given, views, command=shlex.join(["python", "-m", "examples", *arguments]))
     parsed.output.parent.mkdir(parents=True, exist_ok=True)

@@ -21,12 +21,17 @@ def channels_over_training(subject: Subject) -> list[Figure]:
     top = max(100 * count / total for count in channels.values())
     figures = [
         Figure(
-            charts.curves(kept, "compl, % of fused channels", f"compl over training; at the end {_ends(kept)}", top=top),
+            charts.curves(
+                kept, "compl, % of fused channels", f"compl over training; at the end {_ends(kept)}", top=top
+            ),
             "Complementary channels: what the mask keeps of each modality (Eq. 8).",
         ),
         Figure(
             charts.curves(
-                closed, "contr, % of fused channels", f"contr over training; at the end {_ends(closed)}", top=top
+                closed,
+                "contr, % of fused channels",
+                f"contr over training; at the end {_ends(closed)}",
+                top=top,
             ),
             "Contradictory channels: what it has closed.",
         ),
@@ -50,13 +55,22 @@ def learning(subject: Subject, measured: Measured | None) -> list[Figure]:
     """Return losses, validation score, perplexity, and the codes in use; what was not recorded is left out."""
     records, figures = subject.epochs, []
     if records and records[0].loss:
-        names = [name for name in records[0].loss if name != "mask" and any(record.loss[name] for record in records)]
-        lines: dict[str, list[float | None]] = {name: [record.loss[name] or None for record in records] for name in names}
+        names = [
+            name
+            for name in records[0].loss
+            if name != "mask" and any(record.loss[name] for record in records)
+        ]
+        lines: dict[str, list[float | None]] = {
+            name: [record.loss[name] or None for record in records] for name in names
+        }
         if records[0].validation:
             lines["task, validation"] = [record.validation["loss"] for record in records]
         described = f"Loss terms over training; at the end {_ends(lines)}"
         figures.append(
-            Figure(charts.curves(lines, "loss", described, log=True), "Terms of Eq. 1, unweighted, and their weighted sum (total).")
+            Figure(
+                charts.curves(lines, "loss", described, log=True),
+                "Terms of Eq. 1, unweighted, and their weighted sum (total).",
+            )
         )
     if records and records[0].validation:
         scores = {"score": [record.validation["score"] for record in records]}
@@ -77,7 +91,9 @@ def learning(subject: Subject, measured: Measured | None) -> list[Figure]:
             f"{name} {int((counts > 0).sum())} of {len(counts)}" for name, counts in measured.usage.items()
         ]
         words = f"Codes in use on the test part: {', '.join(used)}."
-        figures.append(Figure(charts.code_usage(measured.usage, f"How often each code is used. {words}"), words))
+        figures.append(
+            Figure(charts.code_usage(measured.usage, f"How often each code is used. {words}"), words)
+        )
     return figures
 
 

@@ -54,7 +54,9 @@ def galleries(trained: Trained, *, samples: int = 6) -> list[Gallery]:
                 title="Prediction from each part",
                 first="target",
                 inputs=overlay.draw(batch.target.numpy(), below),
-                parts={part: overlay.draw(scores.argmax(1).numpy(), below) for part, scores in predicted.items()},
+                parts={
+                    part: overlay.draw(scores.argmax(1).numpy(), below) for part, scores in predicted.items()
+                },
                 captions=captions,
                 legend={
                     colour: name
@@ -79,9 +81,10 @@ def choose(trained: Trained, count: int) -> NDArray[np.int64]:
     """Return positions in the test part, drawn by the seed of the run, of as many different classes as there are."""
     test = trained.data.test
     order = np.random.default_rng(trained.seed).permutation(len(test))
+    targets = test.target.numpy()
     first: dict[tuple[int, ...], int] = {}
     for position in order:
-        first.setdefault(tuple(test.target[position].unique().tolist()), int(position))
+        first.setdefault(tuple(np.unique(targets[position]).tolist()), int(position))
     distinct = list(first.values())
     rest = [int(position) for position in order if int(position) not in set(distinct)]
     return np.array([*distinct, *rest][: min(count, len(test))], dtype=np.int64)

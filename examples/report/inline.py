@@ -4,6 +4,7 @@ import io
 import re
 from base64 import b64encode
 from itertools import count
+from typing import Any
 
 from markupsafe import Markup, escape
 from matplotlib import rc_context
@@ -15,8 +16,12 @@ from examples.plots import COLOURS
 INK, RULE = "#010203", "#0a0b0c"
 """Colours of a figure's text and of its lines; the page puts its own in their place, in dark and in light."""
 
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "report", "svg.image_inline": True}
-_COLOURS = {INK: "--ink", RULE: "--rule", COLOURS[0].lower(): "--c0"}  # the others are seen well enough in the dark
+_SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "report", "svg.image_inline": True}
+_COLOURS = {
+    INK: "--ink",
+    RULE: "--rule",
+    COLOURS[0].lower(): "--c0",
+}  # the others are seen well enough in the dark
 _numbers = count()
 
 
@@ -41,8 +46,10 @@ def chart(figure: Figure, description: str) -> Markup:
         body = body.replace(colour, f"var({variable})")
     body = body.replace("xlink:href", "href")
     body = re.sub(r"(font(?:-family)?: [^;\"]*?)'[^;\"]*", r"\1inherit", body)
-    opening = f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="0 0 {width} {height}">'
-    return Markup(opening + body)  # noqa: S704 - our own figure; names in it were escaped by Matplotlib
+    opening = (
+        f'<svg class="chart" role="img" aria-label="{escape(description)}" viewBox="0 0 {width} {height}">'
+    )
+    return Markup(opening + body)
 
 
 def picture(shown: Picture, description: str) -> Markup:
@@ -54,9 +61,9 @@ def picture(shown: Picture, description: str) -> Markup:
     """
     words = escape(description)
     if shown.png:
-        return Markup(f'<img class="picture" alt="{words}" src="{_uri(shown.png, "image/png")}">')  # noqa: S704
+        return Markup(f'<img class="picture" alt="{words}" src="{_uri(shown.png, "image/png")}">')
     box = " ".join(f"{value:.1f}" for value in shown.box)
-    return Markup(f'<svg class="picture" role="img" aria-label="{words}" viewBox="{box}">{shown.lines}</svg>')  # noqa: S704
+    return Markup(f'<svg class="picture" role="img" aria-label="{words}" viewBox="{box}">{shown.lines}</svg>')
 
 
 def player(wav: bytes, description: str) -> Markup:
@@ -66,7 +73,7 @@ def player(wav: bytes, description: str) -> Markup:
         wav: A sound file.
         description: What is heard.
     """
-    return Markup(  # noqa: S704
+    return Markup(
         f'<audio controls preload="metadata" aria-label="{escape(description)}" src="{_uri(wav, "audio/wav")}"></audio>'
     )
 

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from examples.data.contract import UNSCORED, Batch
-from examples.nets.model import FusionOutput
 from examples.task import metric_of
 from examples.trained import Trained
 from maskfusion.contribution import Contributions, measure_contributions
@@ -40,12 +39,10 @@ def measure(trained: Trained) -> Measured:
     """Run the test part through a network."""
     model, classes = trained.model, len(trained.data.classes)
     confusion = torch.zeros(classes * classes, dtype=torch.int64)
-    usage = {
-        name: torch.zeros(trained.recipe.network.codes, dtype=torch.int64) for name in model.quantizers
-    }
+    usage = {name: torch.zeros(trained.recipe.network.codes, dtype=torch.int64) for name in model.quantizers}
     for batch in _batches(trained):
         with torch.no_grad():
-            output: FusionOutput = model(batch.inputs)
+            output = model(batch.inputs)
         scored = batch.target != UNSCORED
         pairs = batch.target[scored] * classes + output.prediction.argmax(1)[scored]
         confusion += pairs.bincount(minlength=classes * classes)

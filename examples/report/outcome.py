@@ -4,7 +4,6 @@ import json
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from examples.report import charts
 from examples.report.elements import Figure, Table, cell, number, percent
@@ -18,15 +17,13 @@ _MISTAKES = 8  # pairs of classes that are listed
 def mistakes(measured: Measured, classes: Sequence[str]) -> Figure:
     """Return which class was taken for which."""
     right = int(np.trace(measured.confusion))
-    words = (
-        f"Confusion matrix in percent of each true class; {right:,} of {int(measured.confusion.sum()):,} on the diagonal."
-    )
+    words = f"Confusion matrix in percent of each true class; {right:,} of {int(measured.confusion.sum()):,} on the diagonal."
     return Figure(charts.confusion(measured.confusion, classes, words), words)
 
 
 def confused(measured: Measured, classes: Sequence[str]) -> Table | None:
     """Return the most frequent mistakes; None where there are none."""
-    wrong: NDArray[np.int64] = measured.confusion.copy()
+    wrong = measured.confusion.copy()
     np.fill_diagonal(wrong, 0)
     totals = measured.confusion.sum(axis=1)
     rows = []
@@ -57,7 +54,8 @@ def worth(measured: Measured | None, zeta: float | None) -> tuple[Figure, Table]
         "utilisation": found.utilisation,
     }
     values = {
-        measure: {name: 100 * share for name, share in by_modality.items()} for measure, by_modality in shares.items()
+        measure: {name: 100 * share for name, share in by_modality.items()}
+        for measure, by_modality in shares.items()
     }
     for kept in found.kept.values():  # of the one mask that there may be
         values["own channels kept"] = dict(kept)
@@ -71,7 +69,9 @@ def worth(measured: Measured | None, zeta: float | None) -> tuple[Figure, Table]
         f"Percent, on {measured.samples:,} test samples: {percent(100 * found.with_all)} with all modalities, "
         f"{percent(100 * found.with_none)} with none. Zeta {number(zeta)}."
     )
-    rows = [[name, *(percent(by_modality[name]) for by_modality in values.values())] for name in found.modalities]
+    rows = [
+        [name, *(percent(by_modality[name]) for by_modality in values.values())] for name in found.modalities
+    ]
     return figure, Table(caption, ["", *values], rows)
 
 
@@ -86,8 +86,21 @@ def probes(subject: Subject) -> Table | None:
         return None
     entries = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(f"'{path}' must hold a list of probes, each with a label, the channels and an accuracy.")
-    columns = ["label", "modality", "channels", "count", "accuracy", "low", "high", "chance", "control", "matched"]
+        raise ValueError(
+            f"'{path}' must hold a list of probes, each with a label, the channels and an accuracy."
+        )
+    columns = [
+        "label",
+        "modality",
+        "channels",
+        "count",
+        "accuracy",
+        "low",
+        "high",
+        "chance",
+        "control",
+        "matched",
+    ]
     shown = [key for key in columns if any(key in entry for entry in entries)]
     caption = (
         "Linear probes: how well a label can be told from some of the channels, percent, with its 95 % interval (low, high), "

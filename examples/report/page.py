@@ -69,8 +69,8 @@ def render(given: Given, views: Sequence[View], *, command: str) -> str:
         sides=SIDES,
         command=command,
         version=maskfusion.__version__,
-        script=Markup(script),  # noqa: S704 - our own
-        style=Markup(style),  # noqa: S704
+        script=Markup(script),
+        style=Markup(style),
     )
 
 
@@ -109,7 +109,9 @@ def _over_training(results: Results) -> list[Figure]:
         masked = [run.epochs for run in runs if run.epochs and run.epochs[0].complementary]
         if len(masked) > 1:
             lines[name] = [
-                fmean(known) if (known := [record.zeta for record in records if record.zeta is not None]) else None
+                fmean(known)
+                if (known := [record.zeta for record in records if record.zeta is not None])
+                else None
                 for records in zip(*masked, strict=False)
             ]
     if not lines:
@@ -163,4 +165,3 @@ def _cards(gallery: Gallery) -> list[Card]:
 def _element(shown: Picture, description: str) -> Markup:
     body = picture(shown, description)
     return body + player(shown.wav, f"Sound of {description}") if shown.wav else body
-

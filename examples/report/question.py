@@ -49,27 +49,33 @@ def answer(results: Results, worth: Mapping[str, Contributions]) -> Answer:
     (base,) = comparable[best][0].channels
     added = [name for name in fused[plain][0].channels if name != base]
     difference = paired_difference(fused[plain], comparable[best])
-    words = [
+    first = (
         f"{_verdict(difference)}: together, in row {plain}, they reach {_mean(fused[plain]):.1f}{_PERCENT} {results.metric}, "
         f"{base} alone {_mean(comparable[best]):.1f}{_PERCENT}, {_points(difference)}"
-    ]
+    )
+    words = [first]
     masked = next((name for name, runs in fused.items() if _penalised(name, runs, results)), None)
     if masked is not None and masked != plain:
         gained = paired_difference(fused[masked], comparable[best])
-        words.append(f"with the mask, in row {masked}, {_mean(fused[masked]):.1f}{_PERCENT}, {_points(gained)}")
+        words.append(
+            f"with the mask, in row {masked}, {_mean(fused[masked]):.1f}{_PERCENT}, {_points(gained)}"
+        )
     return Answer(f"Did adding {_listed(added)} to {base} hurt?", "; ".join(words) + ".")
 
 
 def _inside(results: Results, row: str, worth: Mapping[str, Contributions]) -> Answer:
     runs = results.rows()[row]
     question = f"Did joining {_listed(list(runs[0].channels))} hurt?"
-    words = [
+    first = (
         f"These runs cannot tell, as none was trained on one modality alone on the same seed; row {row} reaches "
         f"{_mean(runs):.1f}{_PERCENT} {results.metric}"
-    ]
+    )
+    words = [first]
     for name, found in worth.items():
         lost = [f"{100 * rest:.1f}{_PERCENT} without {modality}" for modality, rest in found.without.items()]
-        words.append(f"the network of {name} goes from {100 * found.with_all:.1f}{_PERCENT} to {_listed(lost)}")
+        words.append(
+            f"the network of {name} goes from {100 * found.with_all:.1f}{_PERCENT} to {_listed(lost)}"
+        )
     return Answer(question, "; ".join(words) + ".", told=False)
 
 

@@ -10,7 +10,6 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from examples.data.batches import Draw
-from examples.nets.model import FusionOutput
 from examples.reconstruct import parts_of
 from examples.trained import Trained
 
@@ -87,9 +86,13 @@ def words_of(trained: Trained, positions: NDArray[np.int64]) -> list[str]:
     labels = words_of_labels(trained, positions)
     if "class" in labels:
         labels["class"] = [f"class {word}" for word in labels["class"]]
-    names = [data.names[data.split.test[position]] if data.names else f"test sample {position}" for position in positions]
+    names = [
+        data.names[data.split.test[position]] if data.names else f"test sample {position}"
+        for position in positions
+    ]
     return [
-        "; ".join([name, *(values[number] for values in labels.values())]) for number, name in enumerate(names)
+        "; ".join([name, *(values[number] for values in labels.values())])
+        for number, name in enumerate(names)
     ]
 
 
@@ -100,7 +103,7 @@ def _features(trained: Trained, positions: NDArray[np.int64]) -> dict[str, dict[
     collected: dict[str, dict[str, list[Tensor]]] = {}
     for start in range(0, len(positions), _BATCH):
         batch = trained.data.test[Draw(positions[start : start + _BATCH].tolist(), None)]
-        output: FusionOutput = model(batch.inputs)
+        output = model(batch.inputs)
         parts = parts_of(output.features, model.mask)
         for side in SIDES:
             for name, values in parts[side].items():
@@ -109,7 +112,10 @@ def _features(trained: Trained, positions: NDArray[np.int64]) -> dict[str, dict[
         side: {name: torch.cat(blocks).numpy() for name, blocks in parts.items()}
         for side, parts in collected.items()
     }
-    whole = {side: {FUSED: np.concatenate(list(parts.values()), axis=1), **parts} for side, parts in features.items()}
+    whole = {
+        side: {FUSED: np.concatenate(list(parts.values()), axis=1), **parts}
+        for side, parts in features.items()
+    }
     return {
         side: {name: values[:, values.std(axis=0) > 0] for name, values in parts.items()}
         for side, parts in whole.items()
@@ -130,5 +136,7 @@ def _placed(values: NDArray[np.float32], seed: int) -> tuple[dict[str, Places], 
 
 def _scaled(places: NDArray[np.floating]) -> Places:
     low, high = places.min(axis=0), places.max(axis=0)
-    scaled: Places = ((places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5).round(4).tolist()
+    scaled: Places = (
+        ((places - (low + high) / 2) / max(float((high - low).max()), 1e-9) + 0.5).round(4).tolist()
+    )
     return scaled

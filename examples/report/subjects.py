@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from examples.data import load
 from examples.data.place import Place
 from examples.results import METRICS, EpochRecord, Results, Run
 from examples.runs import RunFolder
@@ -80,15 +81,13 @@ def gather(paths: Sequence[Path], place: Place) -> Given:
 
     Args:
         paths: Folders of runs and of comparisons.
-        place: Where the data lies; it is read where a run has a checkpoint.
+        place: Where the data lies; it is not read for comparisons without checkpoints.
 
     Raises:
         FileNotFoundError: A folder holds neither, or there is no data.
         ValueError: The runs are of several data sets, or another version wrote them.
     """
-    comparisons = {
-        str(path): Results.read(path / _RESULTS) for path in paths if (path / _RESULTS).is_file()
-    }
+    comparisons = {str(path): Results.read(path / _RESULTS) for path in paths if (path / _RESULTS).is_file()}
     named = [RunFolder(path) for path in paths if str(path) not in comparisons]
     folders = [*named, *(folder for path in comparisons for folder in _kept(Path(path), comparisons[path]))]
     plans = [folder.read_plan() for folder in folders]
@@ -96,7 +95,7 @@ def gather(paths: Sequence[Path], place: Place) -> Given:
     subjects = [_subject(folder, plan, place) for folder, plan in zip(folders, plans, strict=True)]
     alone = [subject for subject in subjects[: len(named)] if subject.result is not None]
     if alone:
-        comparisons["the runs that were named"] = _together(alone)
+        comparisons["the runs that were named"] = _together(alone, place)
     return Given(comparisons, subjects)
 
 
@@ -123,17 +122,19 @@ def _subject(folder: RunFolder, plan: dict[str, Any], place: Place) -> Subject:
     return Subject(folder, plan, result, [] if result is None else result.epochs, None)
 
 
-def _together(subjects: Sequence[Subject]) -> Results:
+def _together(subjects: Sequence[Subject], place: Place) -> Results:
     """Return the results of runs that were named one by one, as a comparison would give them."""
     plan = subjects[0].plan
     runs = [subject.result for subject in subjects if subject.result is not None]
     data = next((subject.trained.data for subject in subjects if subject.trained is not None), None)
-    parts = {} if data is None else {"train": data.train, "validation": data.validation, "test": data.test}
+    if data is None:
+        data = load(plan["data"], place, seed=plan["seed"], options=plan["data_options"])
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
     return Results(
         data=plan["data"],
         modalities=list(dict.fromkeys(name for run in runs for name in run.channels)),
-        classes=0 if data is None else len(data.classes),
-        metric="score" if data is None else METRICS[data.task],
+        classes=len(data.classes),
+        metric=METRICS[data.task],
         samples={name: len(part) for name, part in parts.items() if part is not None},
         command="",
         recipe={"comparison": {subject.plan["row"]: subject.plan for subject in subjects}},

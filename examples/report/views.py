@@ -172,7 +172,9 @@ def _reasons(subject: Subject) -> dict[str, str]:
         )
     if model.mask is None:
         reasons["channels"] = "This run has no mask: every channel is kept."
-        reasons["space"] = "This run has no mask, which would tell complementary channels from contradictory ones."
+        reasons["space"] = (
+            "This run has no mask, which would tell complementary channels from contradictory ones."
+        )
     if len(model.channels) == 1:
         reasons["worth"] = "This run has one modality only."
     return reasons

@@ -69,6 +69,7 @@ def recipe_file(tmp_path: Path) -> Path:
     path.write_text(TINY)
     return path
 
+
 SPOKEN = """
 data: av-digits
 data_options: {pairs: 60, validation_pairs: 20, test_pairs: 40}

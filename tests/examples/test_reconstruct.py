@@ -13,7 +13,9 @@ SMALL = Network(width=8, residual_width=4, residual_blocks=1, latent=6, codes=5,
 MODALITIES = {"left": Modality("image", (1, 16, 16)), "right": Modality("image", (2, 16, 16))}
 
 
-def network(modalities: dict[str, Modality] = MODALITIES, *, quantise: bool = True, masked: bool = True) -> FusionModel:
+def network(
+    modalities: dict[str, Modality] = MODALITIES, *, quantise: bool = True, masked: bool = True
+) -> FusionModel:
     torch.manual_seed(0)
     model = FusionModel(modalities, 3, SMALL, quantise=quantise)
     if masked:
@@ -58,7 +60,9 @@ def test_each_part_goes_through_the_decoder():
     with torch.no_grad():
         features = model(batch()).features["right"].clone()
         features[:, 1::2] = 0
-        assert torch.equal(reconstruct(model, batch())["complementary"]["right"], model.decoders["right"](features))
+        assert torch.equal(
+            reconstruct(model, batch())["complementary"]["right"], model.decoders["right"](features)
+        )
 
 
 def test_exchanged_is_the_exchange_of_the_mask():

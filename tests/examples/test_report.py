@@ -22,7 +22,7 @@ from examples.report.subjects import Subject, gather
 from examples.report.views import SECTIONS, recipe_of, view
 from examples.results import Results, Run
 
-NASTY = '<script>alert("x")</script> & \'mask\''
+NASTY = "<script>alert(\"x\")</script> & 'mask'"
 
 
 class Page(HTMLParser):
@@ -54,7 +54,21 @@ def run(row: str, seed: int, score: float, *modalities: str, method: str = "conc
 def results(*runs: Run) -> Results:
     rows = {made.row: {"arguments": {"mask_weight": 0.1}} for made in runs}
     names = list(dict.fromkeys(name for made in runs for name in made.channels))
-    return Results("made", names, 2, "accuracy", {"train": 1, "test": 1}, "", {"comparison": rows}, {}, "", 1.0, [], [], list(runs))
+    return Results(
+        "made",
+        names,
+        2,
+        "accuracy",
+        {"train": 1, "test": 1},
+        "",
+        {"comparison": rows},
+        {},
+        "",
+        1.0,
+        [],
+        [],
+        list(runs),
+    )
 
 
 def unimodal(name: str, *scores: float) -> list[Run]:
@@ -76,7 +90,11 @@ def fused(row: str, *scores: float, method: str = "concatenation") -> list[Run]:
     ],
 )
 def test_the_question_is_answered_by_the_interval(together: tuple[float, ...], starts: str):
-    runs = [*unimodal("image", 80.0, 80.2, 79.8), *unimodal("sound", 60.0, 61.0, 59.0), *fused("both", *together)]
+    runs = [
+        *unimodal("image", 80.0, 80.2, 79.8),
+        *unimodal("sound", 60.0, 61.0, 59.0),
+        *fused("both", *together),
+    ]
     made = answer(results(*runs), {})
     assert made.question == "Did adding sound to image hurt?"
     assert made.sentence.startswith(starts)
@@ -85,11 +103,19 @@ def test_the_question_is_answered_by_the_interval(together: tuple[float, ...], s
 
 def test_the_answer_has_the_numbers():
     masked = fused("masked", 82.0, 84.0, method="complementary_mask")
-    runs = [*unimodal("image", 60.0, 62.0), *unimodal("sound", 80.0, 82.0), *fused("both", 70.0, 74.0), *masked]
+    runs = [
+        *unimodal("image", 60.0, 62.0),
+        *unimodal("sound", 80.0, 82.0),
+        *fused("both", 70.0, 74.0),
+        *masked,
+    ]
     made = answer(results(*runs), {})
     assert made.question == "Did adding image to sound hurt?"
     words = made.sentence.replace("\N{NO-BREAK SPACE}", " ")
-    assert "in row both, they reach 72.0 % accuracy, sound alone 81.0 %, \N{MINUS SIGN}9.0 points (± 12.7, 95 % over 2 seeds)" in words
+    assert (
+        "in row both, they reach 72.0 % accuracy, sound alone 81.0 %, \N{MINUS SIGN}9.0 points (± 12.7, 95 % over 2 seeds)"
+        in words
+    )
     assert "with the mask, in row masked, 83.0 %, +2.0 points (± 0.0, 95 % over 2 seeds)." in words
 
 
@@ -116,8 +142,18 @@ def page(spoken_runs: Path, spoken_root: Path, tmp_path_factory: pytest.TempPath
     for name in ("plan.json", "run.json"):
         values = json.loads((nasty / name).read_text())
         (nasty / name).write_text(json.dumps({**values, "row": NASTY}))
-    probe = {"label": "speaker", "channels": "complementary", "accuracy": 61.25, "low": 50.5, "high": 70.0, "chance": 25.0, "control": 30.0}
-    (nasty / "probes.json").write_text(json.dumps([probe, {**probe, "channels": "contradictory", "accuracy": None}]))
+    probe = {
+        "label": "speaker",
+        "channels": "complementary",
+        "accuracy": 61.25,
+        "low": 50.5,
+        "high": 70.0,
+        "chance": 25.0,
+        "control": 30.0,
+    }
+    (nasty / "probes.json").write_text(
+        json.dumps([probe, {**probe, "channels": "contradictory", "accuracy": None}])
+    )
     output = folder / "report.html"
     runs = [str(path) for path in (nasty, cut, spoken_runs / "plain")]
     assert main(["report", *runs, "--root", str(spoken_root), "--output", str(output), "--samples", "3"]) == 0
@@ -142,7 +178,9 @@ def test_nothing_is_loaded_from_elsewhere(page: str):
     assert not re.search(r"url\((?!#)|@import", page)
     assert "default-src 'none'" in page
     without_names = re.sub(r'xmlns(:xlink)?="[^"]*"', "", page)
-    assert set(re.findall(r"https?://[^\s\"'<]+", without_names)) <= {"http://www.w3.org/2000/svg"}  # a name, in the script
+    assert set(re.findall(r"https?://[^\s\"'<]+", without_names)) <= {
+        "http://www.w3.org/2000/svg"
+    }  # a name, in the script
 
 
 def test_size(page: str):
@@ -157,12 +195,14 @@ def test_names_are_escaped(page: str):
 
 def test_the_page_has_pictures_with_words_and_players(page: str):
     read = Page(page)
-    pictures = [image for image in read.all("img")]
+    pictures = read.all("img")
     assert len(pictures) == 2 * 2 * 3 * 5  # runs with decoders, modalities, samples, input and four parts
     assert all(image["alt"] for image in pictures)
     players = read.all("audio")
     assert len(players) == 2 * 3 * 5
-    assert all(player["src"].startswith("data:audio/wav;base64,UklGR") and player["aria-label"] for player in players)
+    assert all(
+        player["src"].startswith("data:audio/wav;base64,UklGR") and player["aria-label"] for player in players
+    )
     assert all(drawing.get("aria-label") for drawing in read.all("svg") if drawing.get("role") == "img")
     assert len(read.all("caption")) == len(read.all("table"))
 
@@ -180,7 +220,7 @@ def test_a_run_without_decoders_says_so(page: str):
 
 
 def test_probes_are_shown(page: str):
-    assert "<th scope=\"row\">speaker</th><td>complementary</td><td>61.25</td><td>50.5</td>" in page
+    assert '<th scope="row">speaker</th><td>complementary</td><td>61.25</td><td>50.5</td>' in page
     assert "<td>contradictory</td><td>-</td>" in page
     assert page.count("No probes were run") == 2
 
@@ -197,7 +237,9 @@ def test_measured_is_what_training_measured(subject: Subject):
     assert measured.confusion.sum() == 40
     assert 100 * np.trace(measured.confusion) / 40 == pytest.approx(run.score)
     assert 100 * measured.contributions.with_all == pytest.approx(run.score)
-    assert {name: 100 * value for name, value in measured.contributions.alone.items()} == pytest.approx(run.alone)
+    assert {name: 100 * value for name, value in measured.contributions.alone.items()} == pytest.approx(
+        run.alone
+    )
     assert measured.usage["sound"].shape == (5,)
     assert measured.usage["image"].sum() == 40 * 8 * 8
 
@@ -234,9 +276,9 @@ def test_a_comparison_without_checkpoints_needs_no_data(recipe_file: Path, mfeat
     assert 'id="run-0"' not in text
 
 
-def test_a_finished_run_without_its_checkpoint(spoken_runs: Path, tmp_path: Path):
+def test_a_finished_run_without_its_checkpoint(spoken_runs: Path, spoken_root: Path, tmp_path: Path):
     folder = shutil.copytree(spoken_runs / "mask", tmp_path / "run", ignore=shutil.ignore_patterns("*.ckpt"))
-    given = gather([folder], Place())
+    given = gather([folder], Place(spoken_root))
     views = [view(given.subjects[0], 0, root=None, samples=2)]
     text = render(given, views, command="typed")
     assert text.count("The checkpoint of this run is not there") == 4
@@ -248,21 +290,25 @@ def test_a_finished_run_without_its_checkpoint(spoken_runs: Path, tmp_path: Path
     assert "none of them is finished" in text
 
 
-def test_what_is_wrong_is_said(spoken_runs: Path, mfeat_root: Path, tmp_path: Path, capsys):
+def test_what_is_wrong_is_said(spoken_runs: Path, spoken_root: Path, tmp_path: Path, capsys):
     def complaint(*arguments: object) -> str:
         assert main(["report", *map(str, arguments)]) == 2
         return " ".join(capsys.readouterr().err.split())
 
     assert "No run at" in complaint(tmp_path)
     assert "`samples` (=0) must be at least 1." in complaint(spoken_runs / "mask", "--samples", 0)
-    assert "must be a folder or a file that is there" in complaint(spoken_runs / "mask", "--root", tmp_path / "none")
+    assert "must be a folder or a file that is there" in complaint(
+        spoken_runs / "mask", "--root", tmp_path / "none"
+    )
     other = shutil.copytree(spoken_runs / "mask", tmp_path / "other")
     plan = json.loads((other / "plan.json").read_text())
     (other / "plan.json").write_text(json.dumps({**plan, "data": "mfeat"}))
     assert "All runs of a report must have the same `data`" in complaint(spoken_runs / "mask", other)
-    probed = shutil.copytree(spoken_runs / "mask", tmp_path / "probed", ignore=shutil.ignore_patterns("*.ckpt"))
+    probed = shutil.copytree(
+        spoken_runs / "mask", tmp_path / "probed", ignore=shutil.ignore_patterns("*.ckpt")
+    )
     (probed / "probes.json").write_text("{}")
-    assert "must hold a list of probes" in complaint(probed)
+    assert "must hold a list of probes" in complaint(probed, "--root", spoken_root)
 
 
 def test_figures_use_the_colours_of_the_page():

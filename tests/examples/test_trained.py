@@ -24,7 +24,10 @@ def test_the_network_scores_what_the_run_says(spoken_runs: Path, spoken_root: Pa
         score = metric_of(trained.data)(trained.model(batch.inputs).prediction, batch.target)
     assert 100 * float(score) == pytest.approx(trained.result.score)
     assert trained.model.mask is not None
-    kept = {name: 100 * float(part.float().mean()) for name, part in zip(("image", "sound"), trained.model.mask.kept.split(6), strict=True)}
+    kept = {
+        name: 100 * float(part.float().mean())
+        for name, part in zip(("image", "sound"), trained.model.mask.kept.split(6), strict=True)
+    }
     assert kept == pytest.approx(trained.result.kept)
 
 
