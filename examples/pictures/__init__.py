@@ -18,7 +18,7 @@ DRAWN: dict[tuple[str, str], Drawing] = {
     ("crema-d", "audio"): Sound(clip_sound(44_100)),
     ("rml", "audio"): Sound(clip_sound(32_000)),
     ("nyuv2", "depth"): Image("cividis"),
-    ("penn-action", "pose"): Skeleton(PENN, moments=32, down=True),
+    ("penn-action", "pose"): Skeleton(PENN, moments=32, down=True, unseen=0.06),
     ("utd-mhad", "depth"): Frames("cividis"),
     ("utd-mhad", "skeleton"): Skeleton(KINECT, moments=48),
 }

@@ -58,32 +58,41 @@ class Skeleton:
         moments: Of the clip, before it was resized.
         down: Whether y grows downwards, as in pixels; upwards in metres.
         count: How many moments are shown, evenly spaced.
+        unseen: Joints no farther than this from (0, 0) were not seen, and are left out; None where all are.
     """
 
     body: Body
     moments: int
     down: bool = False
     count: int = 4
+    unseen: float | None = None
 
     def draw(self, values: Values, like: Values) -> list[Picture]:
         """Return a picture for each sample, ``(samples, 2 or more, height, width)``, resized to the joints there are."""
         shown, inputs = self._joints(values), self._joints(like)
-        low, high = (np.quantile(inputs, share, axis=(0, 1, 2)) for share in (0.01, 0.99))
+        seen = inputs[self._seen(inputs)]
+        low, high = (
+            (np.quantile(seen, share, axis=0) for share in (0.01, 0.99))
+            if len(seen)
+            else (np.zeros(2), np.ones(2))
+        )
         margin = _MARGIN * (high - low).max()
         left, top = low - margin
-        width, height = high - low + 2 * margin
+        width, height = high - low + 2 * margin + 1e-6
         scale = _HEIGHT / height
         box = (0.0, 0.0, self.count * width * scale, _HEIGHT)
         pictures = []
         for sample in shown:
-            placed = (sample - (left, top)) * scale
-            placed = placed.clip(-_BEYOND * _HEIGHT, (1 + _BEYOND) * _HEIGHT)
-            figures = [
-                self._figure(joints + np.array([number * width * scale, 0]))
-                for number, joints in enumerate(placed)
-            ]
+            placed = ((sample - (left, top)) * scale).clip(-_BEYOND * _HEIGHT, (1 + _BEYOND) * _HEIGHT)
+            placed += np.arange(self.count)[:, None, None] * (width * scale, 0)
+            figures = map(self._figure, placed, self._seen(sample))
             pictures.append(Picture(lines="".join(figures), box=box))
         return pictures
+
+    def _seen(self, joints: NDArray[np.float64]) -> NDArray[np.bool_]:
+        """Return which joints are drawn, of ``(..., 2)``."""
+        away = np.hypot(joints[..., 0], joints[..., 1])
+        return away > (-1 if self.unseen is None else self.unseen)
 
     def _joints(self, values: Values) -> NDArray[np.float64]:
         """Return x and y, y downwards, ``(samples, moments shown, joints, 2)``."""
@@ -94,15 +103,17 @@ class Skeleton:
         shown = maps[:, :, moments(self.moments, self.count)].permute(0, 2, 3, 1).double().numpy()
         return shown * (1.0, 1.0 if self.down else -1.0)
 
-    def _figure(self, joints: NDArray[np.float64]) -> str:
+    def _figure(self, joints: NDArray[np.float64], seen: NDArray[np.bool_]) -> str:
         sides = (("trunk", self.body.trunk), ("left", self.body.left), ("right", self.body.right))
         bones = []
         for side, pairs in sides:
             moves = "".join(
                 f"M{joints[a, 0]:.1f} {joints[a, 1]:.1f}L{joints[b, 0]:.1f} {joints[b, 1]:.1f}"
                 for a, b in pairs
+                if seen[a] and seen[b]
             )
-            bones.append(f'<path class="bone {side}" d="{moves}"/>')
-        return (
-            "".join(bones) + f'<circle class="head" cx="{joints[0, 0]:.1f}" cy="{joints[0, 1]:.1f}" r="4"/>'
+            bones.append(f'<path class="bone {side}" d="{moves}"/>' if moves else "")
+        head = (
+            f'<circle class="head" cx="{joints[0, 0]:.1f}" cy="{joints[0, 1]:.1f}" r="4"/>' if seen[0] else ""
         )
+        return "".join(bones) + head

@@ -90,6 +90,17 @@ def test_skeletons_come_back_from_the_size_of_the_network():
     assert picture.lines.count("M") == 4 * 19
 
 
+def test_joints_that_were_not_seen_are_left_out():
+    values = np.full((1, 2, 8, 13), 0.5, dtype=np.float32)
+    values[:, 1] = np.linspace(0.2, 0.9, 13)
+    values[:, :, :, [5, 11]] = 0.01  # left wrist and ankle
+    (picture,) = Skeleton(PENN, moments=8, down=True, count=2, unseen=0.06).draw(values, values)
+    assert picture.lines.count("M") == 2 * (14 - 2)
+    assert picture.lines.count("<circle") == 2
+    (nothing,) = Skeleton(PENN, moments=8, unseen=0.06).draw(0 * values, 0 * values)
+    assert nothing.lines == ""
+
+
 def test_sound_is_heard_as_long_and_as_high_as_it_was():
     mel = digit_sound()
     tone = np.sin(2 * np.pi * 1000 * np.arange(192 * 31) / 8000).astype(np.float32)
