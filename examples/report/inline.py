@@ -74,7 +74,7 @@ def player(wav: bytes, description: str) -> Markup:
         description: What is heard.
     """
     return Markup(
-        f'<audio controls preload="metadata" aria-label="{escape(description)}" src="{_uri(wav, "audio/wav")}"></audio>'
+        f'<audio controls preload="none" aria-label="{escape(description)}" src="{_uri(wav, "audio/wav")}"></audio>'
     )
 
 

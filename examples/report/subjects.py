@@ -88,8 +88,9 @@ def gather(paths: Sequence[Path], place: Place) -> Given:
         ValueError: The runs are of several data sets, or another version wrote them.
     """
     comparisons = {str(path): Results.read(path / _RESULTS) for path in paths if (path / _RESULTS).is_file()}
-    named = [RunFolder(path) for path in paths if str(path) not in comparisons]
-    folders = [*named, *(folder for path in comparisons for folder in _kept(Path(path), comparisons[path]))]
+    named = list(dict.fromkeys(RunFolder(path) for path in paths if str(path) not in comparisons))
+    kept = [folder for path, results in comparisons.items() for folder in _kept(Path(path), results)]
+    folders = list(dict.fromkeys([*named, *kept]))
     plans = [folder.read_plan() for folder in folders]
     _expect_one_data_set(plans, list(comparisons.values()))
     subjects = [_subject(folder, plan, place) for folder, plan in zip(folders, plans, strict=True)]

@@ -9,11 +9,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from examples.__main__ import main
+from examples.data.contract import split_and_standardise
 from examples.data.place import Place
-from examples.recipe import load_recipe
+from examples.data.splits import Split
+from examples.methods.complementary_mask import MaskedFusion
+from examples.nets.model import build_model
+from examples.recipe import Network, Recipe, Row, load_recipe
+from examples.reconstruct import PARTS
 from examples.report.charts import confusion, curves
+from examples.report.gallery import galleries
 from examples.report.measure import measure
 from examples.report.page import render
 from examples.report.question import answer
@@ -21,6 +28,8 @@ from examples.report.space import FUSED, project
 from examples.report.subjects import Subject, gather
 from examples.report.views import SECTIONS, recipe_of, view
 from examples.results import Results, Run
+from examples.runs import RunFolder
+from examples.trained import Trained
 
 NASTY = "<script>alert(\"x\")</script> & 'mask'"
 
@@ -242,6 +251,33 @@ def test_measured_is_what_training_measured(subject: Subject):
     )
     assert measured.usage["sound"].shape == (5,)
     assert measured.usage["image"].sum() == 40 * 8 * 8
+
+
+def test_predictions_are_laid_over_pictures_where_each_pixel_has_a_class():
+    random = np.random.default_rng(0)
+    data = split_and_standardise(
+        "fields",
+        {name: torch.as_tensor(random.normal(size=(24, 1, 16, 16))) for name in ("nir", "red")},
+        torch.as_tensor(random.integers(0, 3, (24, 16, 16))),
+        kinds={"nir": "image", "red": "image"},
+        classes=("soil", "crop", "weed"),
+        split=Split(np.arange(8), np.arange(8, 12), np.arange(12, 24)),
+        task="segmentation",
+        labels={"field": torch.arange(24)},
+    )
+    network = Network(width=8, residual_width=4, residual_blocks=1, latent=6, codes=5, head_width=4)
+    method = MaskedFusion()
+    model = build_model(data, network, quantise=False)
+    method.configure(model)
+    recipe = Recipe("cwfid", {"mask": Row("complementary_mask", quantise=False)}, network=network)
+    trained = Trained(RunFolder(Path()), "mask", 0, recipe, {}, data, method, model.eval(), [], None)
+    (made,) = galleries(trained, samples=4)
+    assert (made.first, list(made.parts), len(made.inputs)) == ("target", list(PARTS), 4)
+    assert list(made.legend.values()) == ["crop", "weed"]
+    assert made.captions[0].startswith("test sample ")
+    assert made.captions[0].split("; ")[1].startswith("field ")
+    assert measure(trained).confusion.sum() == 12 * 16 * 16
+    assert set(project(trained).labels) == {"field"}
 
 
 def test_maps_are_seeded_and_of_every_modality(subject: Subject):
