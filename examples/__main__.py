@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | zeta``."""
+"""The command line: ``python -m examples compare | train | show | data check | zeta | report``."""
 
 import shlex
 import sys
@@ -16,6 +16,7 @@ from examples.data.place import OnError, Place
 from examples.hardware import Hardware, first_process
 from examples.plots import draw
 from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_path
+from examples.report.command import report, report_parser
 from examples.results import METRICS, EpochRecord, Results
 from examples.runs import RunFolder
 from examples.tables import checked, epoch_line, run_sentence, show
@@ -48,6 +49,7 @@ def _run(arguments: Sequence[str]) -> int:
         "show": (_show_parser(), "Print the table and draw the pictures again, from results.json.", _show),
         "data": (ArgumentParser(), "Look at the files of a data set before anything waits for them.", _data),
         "zeta": (zeta_parser(), "Turn the dials of made-up data, and see what zeta makes of it.", zeta),
+        "report": (report_parser(), "Write one page about runs: figures, pictures, sounds, numbers.", report),
     }
     for name, (command, words, _) in parsers.items():
         commands.add_subcommand(name, command, help=words)
