@@ -48,7 +48,7 @@ def table(results: Results) -> Table:
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("zeta", justify="right", no_wrap=True)
     for name, runs in results.rows().items():
-        made.add_row(name, _score(interval([run.score for run in runs])), *_shares(runs, results.modalities))
+        made.add_row(name, score(interval([run.score for run in runs])), *_shares(runs, results.modalities))
     return made
 
 
@@ -61,7 +61,7 @@ def findings(results: Results) -> list[str]:
         if runs[0].method == "concatenation" and alone:
             best = max(alone, key=lambda key: interval([run.score for run in alone[key]]).mean)
             difference = paired_difference(runs, alone[best])
-            sentences.append(f"{name} against {best}, the best alone: {_signed(difference)} points.")
+            sentences.append(f"{name} against {best}, the best alone: {signed(difference)} points.")
     for name, runs in rows.items():
         if runs[0].method == "complementary_mask":
             sentences.append(_mask_sentence(name, runs, rows))
@@ -113,7 +113,7 @@ def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -
     words = [f"{name} keeps {_percent(kept)} % of the channels"]
     for base, others in rows.items():
         if others[0].method == "concatenation" and others[0].quantise == runs[0].quantise:
-            words.append(f"{_signed(paired_difference(runs, others))} points against {base}")
+            words.append(f"{signed(paired_difference(runs, others))} points against {base}")
     closed = {key: sum(run.kept[key] == 0 for run in runs) for key in runs[0].channels}
     shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
     words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
@@ -133,11 +133,13 @@ def _fused(results: Results) -> int:
     return max(sum(run.channels.values()) for run in results.runs)
 
 
-def _score(value: Interval) -> str:
+def score(value: Interval) -> str:
+    """Return a mean and its interval."""
     return f"{value.mean:.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
 
 
-def _signed(value: Interval) -> str:
+def signed(value: Interval) -> str:
+    """Return a difference and its interval, with a sign."""
     return f"{value.mean:+.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
 
 
