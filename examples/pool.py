@@ -1,5 +1,6 @@
 """Runs spread over processes: what a run needs, what it tells on the way, and what came of it."""
 
+import json
 import multiprocessing
 import os
 import queue
@@ -8,6 +9,7 @@ from collections.abc import Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import lru_cache
 from multiprocessing.synchronize import Event
 from threading import Thread
 from typing import NamedTuple, Protocol
@@ -18,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from typing_extensions import Self
 
 from examples.data import load
+from examples.data.contract import MultimodalData
 from examples.data.place import Place
 from examples.hardware import Hardware
 from examples.recipe import Recipe
@@ -75,7 +78,7 @@ def run_job(job: Job, inbox: Inbox) -> Run | Failure:
         outcome = train(
             job.row,
             job.recipe,
-            load(job.recipe.data, job.place, seed=job.seed, options=job.recipe.data_options),
+            _loaded(job.recipe.data, job.place, job.seed, json.dumps(job.recipe.data_options)),
             seed=job.seed,
             folder=job.folder,
             hardware=job.hardware,
@@ -88,6 +91,12 @@ def run_job(job: Job, inbox: Inbox) -> Run | Failure:
         torch.set_num_threads(threads)
     inbox.put(Tick(job.row, job.seed, outcome=outcome.score if isinstance(outcome, Run) else outcome.error))
     return outcome
+
+
+@lru_cache(maxsize=8)
+def _loaded(name: str, place: Place, seed: int, options: str) -> MultimodalData:
+    """Return the data of a run; runs of other rows with the same seed, next in the line, need not wait for it."""
+    return load(name, place, seed=seed, options=json.loads(options))
 
 
 def run_all(jobs: Sequence[Job], workers: int, bar: "Bar") -> list[Run | Failure]:

@@ -249,13 +249,25 @@ def recipe_path(name: str) -> Path:
 def add_recipe_arguments(parser: ArgumentParser) -> None:
     """Let a parser read a recipe file and every key of it as an option."""
     parser.add_argument("--recipe", action="config", help="Recipe file (default: the data set's own).")
+    parser.add_argument("--panel", type=str | None, default=None, help="File of `panels/` with further rows.")
     parser.add_class_arguments(Recipe, fail_untyped=True)
 
 
 def build_recipe(parser: ArgumentParser, parsed: Namespace) -> Recipe:
-    """Return the recipe that was parsed."""
+    """Return the recipe that was parsed, its own rows before those of its panel.
+
+    Raises:
+        ValueError: A row is in both; names it.
+    """
     values = parser.instantiate(parsed)
-    return Recipe(**{key.name: values[key.name] for key in fields(Recipe)})
+    settings = {key.name: values[key.name] for key in fields(Recipe)}
+    if values["panel"] is not None:
+        own, more = settings["comparison"], _panel(values["panel"])
+        twice = sorted(set(own) & set(more))
+        if twice:
+            raise ValueError(f"`comparison` and panel '{values['panel']}' both have the rows {twice}.")
+        settings["comparison"] = {**own, **more}
+    return Recipe(**settings)
 
 
 def load_recipe(path: Path) -> Recipe:
@@ -270,6 +282,21 @@ def load_recipe(path: Path) -> Recipe:
         return build_recipe(parser, parser.parse_path(path))
     except (ArgumentError, ValueError) as error:
         raise ValueError(f"Recipe '{path}': {error}") from error
+
+
+def _panel(name: str) -> dict[str, Row]:
+    """Return the rows of a panel, which several recipes share."""
+    path = FOLDER / "panels" / f"{name}.yaml"
+    if not path.is_file():
+        known = sorted(path.stem for path in path.parent.glob("*.yaml"))
+        raise ValueError(f"`panel` (='{name}') must be one of {known}.")
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_argument("comparison", type=dict[str, Row])
+    try:
+        rows: dict[str, Row] = parser.instantiate(parser.parse_path(path)).comparison
+    except (ArgumentError, ValueError) as error:
+        raise ValueError(f"Panel '{path}': {error}") from error
+    return rows
 
 
 def _expect_at_least(name: str, value: int, least: int) -> None:

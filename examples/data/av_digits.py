@@ -25,7 +25,7 @@ def load_av_digits(
     place: Place,
     *,
     seed: int = 0,
-    split: Literal["speakers", "takes"] = "speakers",
+    split: Literal["speakers", "turns", "takes"] = "speakers",
     validation_speakers: Sequence[str] = (),
     test_speakers: Sequence[str] = (),
     energy: float = 0.25,
@@ -43,7 +43,9 @@ def load_av_digits(
     Args:
         place: Folder of both data sets.
         seed: Draws the training pairs, and the speakers where none are named.
-        split: Whether validation and test hear other speakers, or other takes of the same ones.
+        split: Whether validation and test hear other speakers, or other takes of the same ones. Speakers are drawn; with
+            "turns" the seed is the number of the one for the test, and the next one is for validation, so that six seeds
+            test each of the six once.
         validation_speakers: Names; one is drawn, and one for the test, where neither is given.
         test_speakers: Names.
         energy: Share of the images' energy that is left, see `EnergyReduction`, fitted on all images for training.
@@ -90,12 +92,15 @@ def check_av_digits(place: Place) -> list[Finding]:
 def _split(clips: Clips, by: str, validation: Sequence[str], test: Sequence[str], seed: int) -> Split:
     if by == "speakers" and (validation or test):
         return split_by_group(clips.speakers, validation, test)
+    if by == "turns" and not (validation or test):
+        names = np.unique(clips.speakers)
+        return split_by_group(clips.speakers, [names[(seed + 1) % len(names)]], [names[seed % len(names)]])
     if by == "speakers":
         return draw_groups(clips.speakers, _SHARE, _SHARE, seed=seed)
     if by != "takes" or validation or test:
         raise ValueError(
-            f"`split` (='{by}') must be 'speakers' or 'takes', and with 'takes' no speakers are named; they are "
-            f"{[*validation, *test]}."
+            f"`split` (='{by}') must be 'speakers', 'turns' or 'takes', and only with 'speakers' speakers are named; they "
+            f"are {[*validation, *test]}."
         )
     return Split(
         np.flatnonzero(clips.takes >= _VALIDATION_TAKES.stop),

@@ -54,6 +54,7 @@ def load_cwfid(
     *,
     seed: int = 0,
     tile: int = 80,
+    reduce: int = 1,
     validation: int = 8,
     channels: Sequence[int] = (1, 0),
 ) -> MultimodalData:
@@ -68,6 +69,8 @@ def load_cwfid(
         place: Folder of the official files or of ``cwfid_quarter.npz``, or that file; it is taken where both are there.
         seed: Draws the validation part.
         tile: Height and width, pixels; a multiple of 4.
+        reduce: Blocks of so many pixels a side become one before the tiles are cut: their mean, and the class of the
+            pixel in their middle.
         validation: How many training images choose the epoch.
         channels: Which channel of the official PNG files is near infrared, and which is red; 0 is the first. It is
             assumed that they lie in green and in red. Plants are bright in near infrared and dark in red: where they
@@ -78,9 +81,12 @@ def load_cwfid(
         UnreadableError: Files could not be read, and `place` says that this stops the run; names them.
         ValueError: An option is impossible, or ``cwfid_quarter.npz`` is damaged or holds something else.
     """
-    rows, columns = (size // tile if tile > 0 else 0 for size in _SIZE)
+    if not 1 <= reduce <= min(_SIZE) // 4:
+        raise ValueError(f"`reduce` (={reduce}) must be at least 1 and at most {min(_SIZE) // 4}.")
+    heights = [size // reduce for size in _SIZE]
+    rows, columns = (size // tile if tile > 0 else 0 for size in heights)
     if tile % 4 or not rows:
-        raise ValueError(f"`tile` (={tile}) must be a multiple of 4, above 0 and at most {min(_SIZE)}.")
+        raise ValueError(f"`tile` (={tile}) must be a multiple of 4, above 0 and at most {min(heights)}.")
     fields = _read_npz(place.file(FILE)) if place.file(FILE).is_file() else _read_png(place, channels)
     if not 0 <= validation < len(fields.training):
         raise ValueError(
@@ -91,8 +97,11 @@ def load_cwfid(
     per_image = np.arange(rows * columns)
     return split_and_standardise(
         "cwfid",
-        {name: torch.as_tensor(_tiles(values, tile)[:, None]) for name, values in fields.spectra.items()},
-        torch.as_tensor(_tiles(fields.classes, tile)),
+        {
+            name: torch.as_tensor(_tiles(_reduced(values, reduce).mean(axis=(2, 4)), tile)[:, None])
+            for name, values in fields.spectra.items()
+        },
+        torch.as_tensor(_tiles(_reduced(fields.classes, reduce)[:, :, reduce // 2, :, reduce // 2], tile)),
         kinds=dict.fromkeys(MODALITIES, "image"),
         classes=CLASSES,
         split=Split(*((part[:, None] * len(per_image) + per_image).ravel() for part in parts)),
@@ -233,9 +242,17 @@ def _blocks(values: NDArray[Any]) -> NDArray[Any]:
     return padded.reshape(_SIZE[0], _STEP, _SIZE[1], _STEP)
 
 
-def _tiles(values: NDArray[np.uint8], tile: int) -> NDArray[np.uint8]:
+def _reduced(values: NDArray[np.uint8], side: int) -> NDArray[np.uint8]:
+    """Return the blocks of whole images, ``(images, height // side, side, width // side, side)``."""
+    images, height, width = values.shape
+    cut = values[:, : height // side * side, : width // side * side]
+    return cut.reshape(images, height // side, side, width // side, side)
+
+
+def _tiles(values: NDArray[Any], tile: int) -> NDArray[Any]:
     """Return the tiles of the centre, row by row, image by image, ``(images * rows * columns, tile, tile)``."""
-    rows, columns = (size // tile for size in _SIZE)
-    top, left = (_SIZE[0] - rows * tile) // 2, (_SIZE[1] - columns * tile) // 2
+    height, width = values.shape[1:]
+    rows, columns = height // tile, width // tile
+    top, left = (height - rows * tile) // 2, (width - columns * tile) // 2
     centre = values[:, top : top + rows * tile, left : left + columns * tile]
     return centre.reshape(-1, rows, tile, columns, tile).swapaxes(2, 3).reshape(-1, tile, tile)

@@ -28,6 +28,7 @@ _SHAPES: dict[str, Shape] = {
 }
 _LABELS: dict[str, Shape] = {"action": (None,), "subject": (None,)}
 _CLIPS, _ACTIONS, _SUBJECTS = 861, 27, 8
+_TRAINING = (1, 3, 5, 7)
 _SIZE = 32
 
 
@@ -36,7 +37,7 @@ def load_utd_mhad(
     *,
     seed: int = 0,
     modalities: Sequence[str] = ("depth", "skeleton"),
-    validation: Sequence[int] = (),
+    validation: Sequence[int] | int = (),
 ) -> MultimodalData:
     """Return depth and skeleton as images, the wrist's sensor as a sequence: test on subjects 2, 4, 6, 8.
 
@@ -45,14 +46,18 @@ def load_utd_mhad(
 
     Args:
         place: Folder of ``utd_mhad.npz``, or the file.
-        seed: Not used, the protocol fixes the split.
+        seed: Chooses the validation subjects where `validation` is a number; the protocol fixes the test.
         modalities: Any of depth, skeleton and inertial, in the order in which they are fused.
-        validation: Odd subjects that choose the epoch; the other odd ones are learned from.
+        validation: Odd subjects that choose the epoch; the other odd ones are learned from. Or how many of them: seed 0
+            begins with subject 1, seed 1 with 3, seed 4 with 1 again.
     """
-    del seed
     unknown = [name for name in modalities if name not in KINDS]
     if unknown or not modalities:
         raise ValueError(f"`modalities` (={list(modalities)}) must be some of {list(KINDS)}.")
+    if isinstance(validation, int):
+        if not 0 <= validation < len(_TRAINING):
+            raise ValueError(f"`validation` (={validation}) must be at least 0 and below {len(_TRAINING)} subjects.")
+        validation = [_TRAINING[(seed + more) % len(_TRAINING)] for more in range(validation)]
     even = [subject for subject in validation if subject % 2 == 0]
     if even:
         raise ValueError(
