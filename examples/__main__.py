@@ -20,6 +20,7 @@ from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_p
 from examples.results import METRICS, EpochRecord, Results
 from examples.runs import RunFolder
 from examples.tables import checked, epoch_line, run_sentence, show
+from examples.transfer.command import transfer, transfer_parser
 from examples.zeta.command import zeta, zeta_parser
 
 Command = Callable[[ArgumentParser, Namespace, Sequence[str]], int]
@@ -49,6 +50,11 @@ def _run(arguments: Sequence[str]) -> int:
         "show": (_show_parser(), "Print the table and draw the pictures again, from results.json.", _show),
         "data": (ArgumentParser(), "Look at the files of a data set before anything waits for them.", _data),
         "probe": (probe_parser(), "Ask the channels of trained runs what they know, Table 5.", probe),
+        "transfer": (
+            transfer_parser(arguments),
+            "Train rows from the weights of runs on other data, and from scratch, Table 6.",
+            transfer,
+        ),
         "zeta": (zeta_parser(), "Turn the dials of made-up data, and see what zeta makes of it.", zeta),
     }
     for name, (command, words, _) in parsers.items():

@@ -1,6 +1,5 @@
 """A run that was trained before: its network with the chosen weights, its data, and what is known of it."""
 
-import json
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -62,12 +61,7 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
     plan = folder.read_plan()
     result = folder.read_result()
     recipe = _recipe(plan, folder)
-    path = folder.best if result is not None and recipe.select == "validation" else folder.last
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at '{path}'. `train` keeps it, `compare` with --keep; a run without one is made again with "
-            "--fresh."
-        )
+    path = folder.chosen(recipe.select)
     setting = recipe.comparison[plan["row"]]
     method = create(setting.method, setting.arguments)
     data = load(recipe.data, place, seed=plan["seed"], options=recipe.data_options)
