@@ -48,13 +48,15 @@ class Start:
             FileNotFoundError: There is no run, or its checkpoint was not kept.
             ValueError: It is not finished, or another version trained it.
         """
-        classes = {"classes": self._checkpoint()["classes"]}
+        checkpoint, plan = self._checkpoint(), self.source.read_plan()
+        classes = {"classes": checkpoint["classes"]}
         if not self.parts:
             return classes
-        plan = self.source.read_plan()
-        digest = hashlib.sha256(self.source.chosen(plan["select"]).read_bytes()).hexdigest()
+        digest = hashlib.sha256()
+        for name, value in sorted(_weights(checkpoint).items()):
+            digest.update(name.encode() + value.contiguous().numpy().tobytes())
         known = {key: plan[key] for key in ("data", "row", "seed")}
-        return {**known, "parts": list(self.parts), "sha256": digest, **classes}
+        return {**known, "parts": list(self.parts), "weights": digest.hexdigest(), **classes}
 
     def scored(self, data: MultimodalData) -> MultimodalData:
         """Return the data with every target `UNSCORED` whose class the source does not have."""
@@ -68,12 +70,7 @@ class Start:
         """
         if not self.parts:
             return
-        checkpoint = self._checkpoint()
-        weights = {
-            name.removeprefix(_PREFIX): value
-            for name, value in checkpoint["state_dict"].items()
-            if name.startswith(_PREFIX)
-        }
+        weights = _weights(self._checkpoint())
         for part in self.parts:
             wanted = _modules(model, part)
             found = {path: _below(weights, path) for path in wanted}
@@ -114,6 +111,12 @@ class Start:
                 f"'{path}' is of an earlier version, which did not note the classes; --fresh makes it anew."
             )
         return checkpoint
+
+
+def _weights(checkpoint: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Return the weights of the network by their names in it."""
+    state: Mapping[str, Tensor] = checkpoint["state_dict"]
+    return {name.removeprefix(_PREFIX): value for name, value in state.items() if name.startswith(_PREFIX)}
 
 
 def _modules(model: FusionModel, part: Part) -> dict[str, nn.Module]:

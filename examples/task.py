@@ -1,5 +1,6 @@
 """A network, the hooks of the method that trains it, and what is measured on the way, as a Lightning module."""
 
+import json
 import math
 import time
 from collections.abc import Callable, Iterable, Mapping
@@ -154,12 +155,13 @@ class FusionTask(LightningModule):
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put the names of the classes, the records and the time so far beside the weights."""
         checkpoint["classes"] = list(self._data.classes)
-        checkpoint["records"] = [asdict(record) for record in self.records]
+        # As text: pickling looks at every object, which took longer than the weights.
+        checkpoint["records"] = json.dumps([asdict(record) for record in self.records])
         checkpoint["seconds"] = self.seconds, self.processor_seconds
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Go on with the records and the clock."""
-        self.records = [EpochRecord(**record) for record in checkpoint["records"]]
+        self.records = read_records(checkpoint)
         self._clocks, self._before = _clocks(), tuple(checkpoint["seconds"])
 
     @property
@@ -260,6 +262,11 @@ def _flat(record: EpochRecord) -> dict[str, float]:
     flat |= {f"perplexity/{name}": value for name, value in record.perplexity.items()}
     flat |= {f"compl/{name}": value for name, value in record.complementary.items()}
     return flat if record.zeta is None else {**flat, "zeta": record.zeta}
+
+
+def read_records(checkpoint: Mapping[str, Any]) -> list[EpochRecord]:
+    """Return the records in a checkpoint, one for each epoch until then."""
+    return [EpochRecord(**record) for record in json.loads(checkpoint["records"])]
 
 
 def _clocks() -> tuple[float, float]:

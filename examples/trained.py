@@ -14,6 +14,7 @@ from examples.nets.model import FusionModel, build_model
 from examples.recipe import LossWeights, Network, Recipe, Row
 from examples.results import EpochRecord, Run
 from examples.runs import RECIPE_ONLY, RunFolder
+from examples.task import read_records
 
 _PREFIX = "model."  # of the network's weights in a checkpoint of `FusionTask`
 
@@ -82,9 +83,7 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
         data=data,
         method=method,
         model=model.eval(),
-        epochs=result.epochs
-        if result is not None
-        else [EpochRecord(**record) for record in checkpoint["records"]],
+        epochs=read_records(checkpoint) if result is None else result.epochs,
         result=result,
     )
 

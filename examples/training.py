@@ -21,7 +21,7 @@ from examples.nets.model import FusionModel, build_model
 from examples.recipe import Recipe
 from examples.results import EpochRecord, Run, finite
 from examples.runs import RunFolder
-from examples.task import FusionData, FusionTask
+from examples.task import FusionData, FusionTask, read_records
 from maskfusion import ComplementarityTracker
 
 LOGGERS: dict[str, type[CSVLogger] | type[TensorBoardLogger]] = {
@@ -154,6 +154,7 @@ def _checkpoint(path: Path, *, monitor: str | None = None) -> ModelCheckpoint:
         path.parent,
         filename=path.stem,
         monitor=monitor,
+        save_weights_only=monitor is not None,  # nothing goes on from there
         save_on_train_epoch_end=True,
         enable_version_counter=False,
     )
@@ -163,7 +164,7 @@ def _load_best(task: FusionTask, path: Path) -> int:
     """Load the chosen weights and return their epoch, from 1."""
     checkpoint: dict[str, Any] = torch.load(path, map_location=task.device, weights_only=True)
     task.load_state_dict(checkpoint["state_dict"])
-    return len(checkpoint["records"])
+    return len(read_records(checkpoint))
 
 
 def _shares(model: FusionModel, tracker: ComplementarityTracker | None) -> dict[str, Any]:
