@@ -11,9 +11,9 @@ from examples.results import Interval, interval
 from examples.tables import score, signed
 
 EMPTY = "no channels"
-COLUMNS = ("channels of", "row", "part", "channels", "accuracy", "same width", "control")
+COLUMNS = ("of", "row", "part", "n", "accuracy", "same width", "control")
 LEGEND = (
-    "accuracy: percent, mean and 95 % interval over seeds (Student's t). channels: how many, mean. same width: accuracy with as "
+    "accuracy: percent, mean and 95 % interval over seeds (Student's t). n: how many channels, mean. same width: accuracy with as "
     "many channels as the smaller part has. control: accuracy on random labels, one for each pair of target and side label; "
     "what accuracy has above it is the selectivity. chance: the most frequent label."
 )

@@ -263,8 +263,8 @@ def test_the_command(utd: Path, capsys: pytest.CaptureFixture[str]):
     asked = ["transfer", str(utd / "source"), study, *place, "--scratch", "mask", *output]
     assert main(asked) == 0
     said = " ".join(capsys.readouterr().out.split())
-    assert "mask: " in said
-    assert "points with encoders, quantizers, decoders carried." in said
+    assert "Carried: encoders, quantizers, decoders." in said
+    assert "points against mask from scratch." in said
     results = Results.read(utd / "target" / "results.json")
     assert list(results.rows()) == ["concatenation-carried", "mask", "mask-carried"]
     assert results.samples["train"] == 27
@@ -276,7 +276,7 @@ def test_the_command(utd: Path, capsys: pytest.CaptureFixture[str]):
     assert transfer["source_recipe"]["data_options"]["training"] == [1]
     plan = json.loads((utd / "target" / "mask-carried" / "seed-1" / "plan.json").read_text())
     assert (plan["start"]["row"], plan["start"]["seed"]) == ("mask", 0)
-    assert list(gains(results)) == ["mask-carried"]
+    assert list(gains(results)) == [("concatenation-carried", "mask"), ("mask-carried", "mask")]
     assert any(sentence.startswith("Best of the carried: ") for sentence in sentences(results))
     assert main(asked) == 0
     assert "6 of 6 runs are finished already" in capsys.readouterr().out
