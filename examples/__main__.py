@@ -69,7 +69,11 @@ def _recipe_parser(arguments: Sequence[str]) -> ArgumentParser:
     """Return a parser with the options of a run. The keys of a recipe start with the values of the one that is named."""
     parser = ArgumentParser(default_config_files=[str(recipe_path(_named(arguments)))])
     parser.add_argument(
-        "study", type=str | None, nargs="?", default=None, help="Recipe: a name or a file (default: that of --data)."
+        "study",
+        type=str | None,
+        nargs="?",
+        default=None,
+        help="Recipe: a name or a file (default: that of --data).",
     )
     add_place_arguments(parser)
     parser.add_argument("--output", type=Path | None, default=None, help="Folder to write to.")
@@ -109,7 +113,9 @@ def _train_parser(arguments: Sequence[str]) -> ArgumentParser:
     parser = _recipe_parser(arguments)
     parser.add_argument("--row", type=str, default="mask", help="Row of the recipe.")
     parser.add_argument("--seed", type=int, default=0, help="Of split, weights and batches.")
-    parser.add_argument("--trial", type=int, default=0, help="Which of the row's trials, from 0, where it is tuned.")
+    parser.add_argument(
+        "--trial", type=int, default=0, help="Which of the row's trials, from 0, where it is tuned."
+    )
     parser.add_argument("--devices", type=int, default=1, help="Processes on each machine.")
     parser.add_argument("--nodes", type=int, default=1, help="Machines.")
     parser.add_argument("--readers", type=int, default=0, help="Processes that read ahead, for each process.")
@@ -151,7 +157,8 @@ def _compare(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]
         return 130
     results.write(folder / "results.json")
     results.small().write(folder / "summary.json")
-    return _present(folder, console)
+    _present(folder, console)
+    return 1 if results.failures else 0
 
 
 def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
@@ -165,7 +172,9 @@ def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
     folder = RunFolder(path)
     trials = recipe.comparison[parsed.row].trials()
     if not 0 <= parsed.trial < len(trials):
-        raise ValueError(f"`trial` (={parsed.trial}) must be at least 0 and below {len(trials)}, the trials of this row.")
+        raise ValueError(
+            f"`trial` (={parsed.trial}) must be at least 0 and below {len(trials)}, the trials of this row."
+        )
     recipe = recipe.of_row(parsed.row, trials[parsed.trial])
     data = load(recipe.data, parsed_place(parsed), seed=parsed.seed, options=recipe.data_options)
     run = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh) if first_process() else None
@@ -202,15 +211,15 @@ def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
 
 def _show(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
     del parser, arguments
-    return _present(parsed.folder, Console())
+    _present(parsed.folder, Console())
+    return 0
 
 
-def _present(folder: Path, console: Console) -> int:
+def _present(folder: Path, console: Console) -> None:
     results = Results.read(folder / "results.json")
     show(results, console)
     pictures = "".join(f", {path}" for path in draw(results, folder))
     console.print(f"\nIn {folder / 'results.json'}{pictures}", highlight=False, soft_wrap=True)
-    return 0
 
 
 def _data(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:

@@ -133,21 +133,28 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         recipe=asdict(recipe),
         versions=versions(),
         machine=machine(workers),
-        seconds=max(time.perf_counter() - start, sum(run.seconds for run in outcomes if isinstance(run, Run)) / workers),
+        seconds=max(
+            time.perf_counter() - start,
+            sum(run.seconds for run in outcomes if isinstance(run, Run)) / workers,
+        ),
         trials=measured,
         failures=[outcome for outcome in outcomes if isinstance(outcome, Failure)],
         runs=[outcome for outcome in made if isinstance(outcome, Run)],
     )
 
 
-def _measured(tried: Sequence[tuple[str, dict[str, Value]]], outcomes: Sequence[Run | Failure]) -> list[Trial]:
+def _measured(
+    tried: Sequence[tuple[str, dict[str, Value]]], outcomes: Sequence[Run | Failure]
+) -> list[Trial]:
     """Return what each trial came to, the best of each row as chosen."""
     by_trial: dict[tuple[str, tuple[tuple[str, Value], ...]], list[Run | Failure]] = {}
     for (row, settings), outcome in zip(tried, outcomes, strict=True):
         by_trial.setdefault((row, tuple(settings.items())), []).append(outcome)
     measured = [_trial(row, dict(settings), runs) for (row, settings), runs in by_trial.items()]
     best: dict[str, Trial] = {}
-    for trial in sorted((trial for trial in measured if trial.loss is not None), key=lambda trial: trial.loss or 0.0):
+    for trial in sorted(
+        (trial for trial in measured if trial.loss is not None), key=lambda trial: trial.loss or 0.0
+    ):
         best.setdefault(trial.row, trial)
     return [replace(trial, chosen=trial is best.get(trial.row)) for trial in measured]
 

@@ -1,11 +1,13 @@
 """The loss of the paper, Eq. 1, on the output of a `FusionModel`."""
 
-from torch import nn
+from collections.abc import Callable
+
+from torch import Tensor, nn
 
 from examples.data.contract import Batch
 from examples.nets.model import FusionModel, FusionOutput
 from examples.recipe import LossWeights
-from maskfusion import ComplementaryLoss, LossTerms
+from maskfusion import ComplementaryLoss, LossTerms, signed_sum
 
 
 class PaperLoss(nn.Module):
@@ -16,17 +18,25 @@ class PaperLoss(nn.Module):
     Args:
         weights: Of L_recons and L_code.
         mask_weight: Lambda, the weight of L_compl.
+        penalty: What L_compl is of Omega, ``(channels,)``.
 
     Reference: Eq. 1.
     """
 
-    def __init__(self, weights: LossWeights, *, mask_weight: float = 0.0) -> None:
+    def __init__(
+        self,
+        weights: LossWeights,
+        *,
+        mask_weight: float = 0.0,
+        penalty: Callable[[Tensor], Tensor] = signed_sum,
+    ) -> None:
         super().__init__()
         self.terms = ComplementaryLoss(
             nn.CrossEntropyLoss(),
             reconstruction_weight=weights.reconstruction,
             code_weight=weights.code,
             mask_weight=mask_weight,
+            penalty=penalty,
         )
 
     def forward(self, model: FusionModel, output: FusionOutput, batch: Batch) -> LossTerms:

@@ -18,7 +18,7 @@ from examples.results import Results, Run
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#7F7F7F", "#000000")
 STYLES = ("-", "--", "-.", ":", (0, (5, 1, 1, 1, 1, 1)), (0, (8, 2)))
 CLOSED = "#ECECEC"
-_STYLE: dict[Any, Any] = {
+STYLE: dict[Any, Any] = {
     "font.size": 9.5,
     "axes.spines.top": False,
     "axes.spines.right": False,
@@ -37,7 +37,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
         return []
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / "mask.png", folder / "complementarity.png"]
-    with rc_context(_STYLE):
+    with rc_context(STYLE):
         mask_figure(masked, results).savefig(paths[0])
         complementarity_figure(masked, results).savefig(paths[1])
     return paths

@@ -212,4 +212,6 @@ class Bar:
         self._progress.update(self._task, finished=self._finished)
         what = f"failed, {tick.outcome}" if isinstance(tick.outcome, str) else f"{tick.outcome:.1f} %"
         if not self._console.is_terminal or isinstance(tick.outcome, str):
-            self._console.print(f"{self._finished}/{self._runs} runs: {name}, {what}", highlight=False, markup=False)
+            self._console.print(
+                f"{self._finished}/{self._runs} runs: {name}, {what}", highlight=False, markup=False
+            )

@@ -142,9 +142,7 @@ class Row:
             key.removeprefix(_ARGUMENT): value for key, value in trial.items() if key.startswith(_ARGUMENT)
         }
         settings = {key: value for key, value in trial.items() if not key.startswith(_ARGUMENT)}
-        return replace(
-            self, arguments=self.arguments | arguments, settings=self.settings | settings, tune={}
-        )
+        return replace(self, arguments=self.arguments | arguments, settings=self.settings | settings, tune={})
 
 
 @dataclass(frozen=True)
@@ -205,7 +203,9 @@ class Recipe:
                 raise ValueError(f"`patience` (={self.patience}) must go with `select: validation`.")
         budgets = {name: len(row.trials()) for name, row in self.comparison.items()}
         if len(set(budgets.values())) > 1:
-            raise ValueError(f"`tune` must give every row as many trials, so that none is favoured; it gives {budgets}.")
+            raise ValueError(
+                f"`tune` must give every row as many trials, so that none is favoured; it gives {budgets}."
+            )
         if max(budgets.values()) > 1 and self.select == "last":
             raise ValueError("`tune` needs `select: validation`: trials are compared by validation loss.")
         if self.gradient_clip is not None and self.gradient_clip <= 0:
@@ -219,7 +219,6 @@ class Recipe:
         if unknown:
             raise ValueError(f"`rows` has unknown names {unknown}; the recipe has {list(self.comparison)}.")
         return {name: row for name, row in self.comparison.items() if name in names}
-
 
     def of_row(self, name: str, trial: Mapping[str, Value] | None = None) -> "Recipe":
         """Return the recipe of one run: this row alone, one of its trials in place, its own settings applied.
@@ -247,8 +246,7 @@ def recipe_path(name: str) -> Path:
 
 
 def add_recipe_arguments(parser: ArgumentParser) -> None:
-    """Let a parser read a recipe file and every key of it as an option."""
-    parser.add_argument("--recipe", action="config", help="Recipe file (default: the data set's own).")
+    """Let a parser read every key of a recipe as an option, and the name of a panel."""
     parser.add_argument("--panel", type=str | None, default=None, help="File of `panels/` with further rows.")
     parser.add_class_arguments(Recipe, fail_untyped=True)
 

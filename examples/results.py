@@ -17,7 +17,12 @@ from examples.recipe import Value
 
 FORMAT = 3
 METRICS = {"classification": "accuracy", "segmentation": "mIoU"}  # by task
-_BY_NAME = ("loss", "complementary", "perplexity", "validation")  # fields of an `EpochRecord` that are mappings
+_BY_NAME = (
+    "loss",
+    "complementary",
+    "perplexity",
+    "validation",
+)  # fields of an `EpochRecord` that are mappings
 _PACKAGES = ("maskfusion", "torch", "lightning", "numpy")
 
 

@@ -11,7 +11,12 @@ from examples.recipe import Recipe
 from examples.results import Run, read_run, versions
 
 LAST, BEST = "last.ckpt", "best.ckpt"
-RECIPE_ONLY = {"comparison", "seeds", "first_seed", "tuning_seeds"}  # keys of a recipe that do not matter to one run
+RECIPE_ONLY = {
+    "comparison",
+    "seeds",
+    "first_seed",
+    "tuning_seeds",
+}  # keys of a recipe that do not matter to one run
 _PLAN, _RESULT = "plan.json", "run.json"
 
 
@@ -92,7 +97,9 @@ class RunFolder:
         """
         plan = self._known()
         if not plan:
-            raise FileNotFoundError(f"No run at '{self.path}'. `python -m examples train --output {self.path}` makes one.")
+            raise FileNotFoundError(
+                f"No run at '{self.path}'. `python -m examples train --output {self.path}` makes one."
+            )
         return plan
 
     def read_result(self) -> Run | None:

@@ -7,10 +7,12 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from examples.comparisons import against, best_alone, chosen, concatenation, cost, mean_score, scores_alone
 from examples.data.place import Finding
 from examples.results import EpochRecord, Interval, Results, Run, interval, paired_difference
 
 NOTHING = "-"
+FAILED = "failed"
 
 
 def show(results: Results, console: Console) -> None:
@@ -25,6 +27,15 @@ def show(results: Results, console: Console) -> None:
         style="dim",
         highlight=False,
     )
+    if results.trials:
+        console.print()
+        console.print(comparison(results))
+        console.print(
+            "alone inside: score of the joint network with the other modalities at their mean. time, parameters: over "
+            "those of concatenation. chosen: by the loss on the validation part, of the trials of each row.",
+            style="dim",
+            highlight=False,
+        )
     console.print()
     for sentence in findings(results):
         console.print(sentence, highlight=False)
@@ -47,25 +58,69 @@ def table(results: Results) -> Table:
     for name in results.modalities:
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("zeta", justify="right", no_wrap=True)
+    rows = results.rows()
+    for name in results.row_names():
+        if name in rows:
+            made.add_row(name, score(mean_score(rows[name])), *_shares(rows[name], results.modalities))
+        else:
+            made.add_row(name, FAILED, *[NOTHING] * (len(results.modalities) + 2))
+    return made
+
+
+def comparison(results: Results) -> Table:
+    """Return one line a row: paired differences, each modality alone inside the network, costs, what was chosen."""
+    base, best = concatenation(results), best_alone(results)
+    made = Table(
+        title=f"{results.data}: differences in points, paired by seed",
+        box=SIMPLE_HEAD,
+        pad_edge=False,
+        padding=(0, 1, 0, 0),
+        title_justify="left",
+    )
+    made.add_column("", no_wrap=True)
+    for name in filter(None, (base, best)):
+        made.add_column(f"against {name}", justify="right")
+    for name in results.modalities:
+        made.add_column(f"{name} alone inside", justify="right")
+    for name in ("time", "parameters"):
+        made.add_column(name, justify="right", no_wrap=True)
+    made.add_column("chosen")
     for name, runs in results.rows().items():
-        made.add_row(name, score(interval([run.score for run in runs])), *_shares(runs, results.modalities))
+        differences = (
+            against(results, name, other) if other != name else None for other in (base, best) if other
+        )
+        inside = {key: f"{value.mean:.0f}" for key, value in scores_alone(results, name).items()}
+        price = cost(results, name)
+        made.add_row(
+            name,
+            *(NOTHING if value is None else signed(value) for value in differences),
+            *(
+                inside.get(key, NOTHING) if len(runs[0].channels) > 1 else NOTHING
+                for key in results.modalities
+            ),
+            f"{price.time:.2f}",
+            f"{price.parameters:.2f}",
+            ", ".join(
+                f"{key.removeprefix('arguments.')} {value:g}" for key, value in chosen(results, name).items()
+            ),
+        )
     return made
 
 
 def findings(results: Results) -> list[str]:
-    """Return the sentences under the table: what fusing brings, and what each mask costs and closes."""
-    rows = results.rows()
+    """Return the sentences under the table: what fusing brings, what each mask costs and closes, what failed."""
+    rows, best = results.rows(), best_alone(results)
     sentences = []
-    alone = {name: runs for name, runs in rows.items() if len(runs[0].channels) == 1}
     for name, runs in rows.items():
-        if runs[0].method == "concatenation" and alone:
-            best = max(alone, key=lambda key: interval([run.score for run in alone[key]]).mean)
-            difference = paired_difference(runs, alone[best])
+        if runs[0].method == "concatenation" and best is not None:
+            difference = paired_difference(runs, rows[best])
             sentences.append(f"{name} against {best}, the best alone: {signed(difference)} points.")
     for name, runs in rows.items():
         if runs[0].method == "complementary_mask":
             sentences.append(_mask_sentence(name, runs, rows))
-    return sentences
+    return sentences + [
+        _failure_sentence(name, results) for name in {each.row: None for each in results.failures}
+    ]
 
 
 def epoch_line(number: int, epochs: int, record: EpochRecord) -> str:
@@ -118,6 +173,12 @@ def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -
     shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
     words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
     return "; ".join(words) + "."
+
+
+def _failure_sentence(name: str, results: Results) -> str:
+    failed = [failure for failure in results.failures if failure.row == name]
+    seeds = ", ".join(str(failure.seed) for failure in failed)
+    return f"{name} failed with {'seed' if len(failed) == 1 else 'seeds'} {seeds}: {failed[0].error}"
 
 
 def _shares(runs: Sequence[Run], modalities: Sequence[str]) -> list[str]:

@@ -111,7 +111,9 @@ class FusionTask(LightningModule):
         self.method.epoch_end(self.model, self._data.train)
         losses = dict(zip(LossTerms._fields, self._mean(self._terms), strict=True))
         if not math.isfinite(losses["total"]):
-            raise FloatingPointError(f"The loss is {losses['total']} in epoch {len(self.records) + 1}: training diverged.")
+            raise FloatingPointError(
+                f"The loss is {losses['total']} in epoch {len(self.records) + 1}: training diverged."
+            )
         names = list(self._perplexity[0])
         stacked = [torch.stack([step[name] for name in names]) for step in self._perplexity if names]
         perplexity = dict(zip(names, self._mean(stacked), strict=True))
@@ -180,9 +182,14 @@ class FusionTask(LightningModule):
         self.model.eval()
         metrics = {name: _metric(self._data).to(self.device) for name in self.model.channels}
         for batch in batches:
-            inputs, target = {key: value.to(self.device) for key, value in batch.inputs.items()}, batch.target.to(self.device)
+            inputs, target = (
+                {key: value.to(self.device) for key, value in batch.inputs.items()},
+                batch.target.to(self.device),
+            )
             for name, metric in metrics.items():
-                there = {key: value if key == name else torch.zeros_like(value) for key, value in inputs.items()}
+                there = {
+                    key: value if key == name else torch.zeros_like(value) for key, value in inputs.items()
+                }
                 metric.update(self.model(there).prediction, target)
         return {name: 100 * float(metric.compute()) for name, metric in metrics.items()}
 

@@ -59,7 +59,9 @@ def load_utd_mhad(
         raise ValueError(f"`modalities` (={list(modalities)}) must be some of {list(KINDS)}.")
     if isinstance(validation, int):
         if not 0 <= validation < len(_TRAINING):
-            raise ValueError(f"`validation` (={validation}) must be at least 0 and below {len(_TRAINING)} subjects.")
+            raise ValueError(
+                f"`validation` (={validation}) must be at least 0 and below {len(_TRAINING)} subjects."
+            )
         validation = [_TRAINING[(seed + more) % len(_TRAINING)] for more in range(validation)]
     even = [subject for subject in validation if subject % 2 == 0]
     if even:

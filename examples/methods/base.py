@@ -20,6 +20,9 @@ class Method:
     another method's calls `super()`, so that two methods are combined by inheriting both.
     """
 
+    def __post_init__(self) -> None:
+        """Refuse impossible arguments."""
+
     def inputs(self, available: Sequence[str]) -> list[str]:
         """Choose the modalities that the network sees. Once, before it is built."""
         return list(available)

@@ -8,7 +8,9 @@ from examples.loss import PaperLoss
 from examples.methods.base import Method
 from examples.nets.model import FusionModel
 from examples.recipe import LossWeights
-from maskfusion import ComplementaryMask
+from maskfusion import ComplementaryMask, absolute_sum, positive_sum, signed_sum
+
+PENALTIES = {"signed": signed_sum, "absolute": absolute_sum, "positive": positive_sum}
 
 
 @dataclass(frozen=True)
@@ -19,11 +21,18 @@ class MaskedFusion(Method):
         mask_weight: Lambda; 0 is the row without regularisation of Table 2.
         init: Start of Omega.
         threshold: t, a channel is kept while its weight is above it.
+        penalty: What is summed over Omega: "signed", Eq. 5 as published; "absolute"; or "positive", which stops at zero.
     """
 
     mask_weight: float = 1e-4
     init: float = 0.1
     threshold: float = 0.05
+    penalty: str = "signed"
+
+    def __post_init__(self) -> None:
+        """Refuse an unknown penalty."""
+        if self.penalty not in PENALTIES:
+            raise ValueError(f"`penalty` (='{self.penalty}') must be one of {sorted(PENALTIES)}.")
 
     def configure(self, model: FusionModel) -> None:
         """Wrap the fusion in a mask."""
@@ -33,4 +42,4 @@ class MaskedFusion(Method):
 
     def loss(self, weights: LossWeights) -> nn.Module:
         """Return Eq. 1 with all four terms."""
-        return PaperLoss(weights, mask_weight=self.mask_weight)
+        return PaperLoss(weights, mask_weight=self.mask_weight, penalty=PENALTIES[self.penalty])

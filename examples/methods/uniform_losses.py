@@ -57,6 +57,7 @@ class UniformLosses(Method):
 
     def __post_init__(self) -> None:
         """Refuse a weight that would turn the losses round."""
+        super().__post_init__()
         if self.weight < 0:
             raise ValueError(f"`weight` (={self.weight}) must be at least 0.")
 

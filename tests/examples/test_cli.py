@@ -8,14 +8,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 from rich.console import Console
 
 from examples.__main__ import main
-from examples.compare import Bar, compare, plan, spread
+from examples.compare import Study, compare
 from examples.data.place import Place
 from examples.recipe import load_recipe
 from examples.results import Results
@@ -27,11 +27,11 @@ REAL = REPOSITORY.parent / "shared" / "data" / "utd_mhad"
 def numbers(folder: Path) -> list[dict[str, object]]:
     """Everything of the runs but the time they took."""
     runs = json.loads((folder / "results.json").read_text())["runs"]
-    return [{key: value for key, value in run.items() if key != "seconds"} for run in runs]
+    return [{key: value for key, value in run.items() if "seconds" not in key} for run in runs]
 
 
 def run(recipe: Path, root: Path, output: Path, *more: str) -> int:
-    return main(["compare", "--recipe", str(recipe), "--root", str(root), "--output", str(output), *more])
+    return main(["compare", str(recipe), "--root", str(root), "--output", str(output), *more])
 
 
 def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys, monkeypatch):
@@ -46,13 +46,14 @@ def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys,
         "complementarity.png",
         "mask.png",
         "results.json",
+        "summary.json",
     ]
     assert sorted(path.name for path in (output / "mask" / "seed-1").iterdir()) == ["plan.json", "run.json"]
     assert not (tmp_path / "lightning_logs").exists()
 
     results = Results.read(output / "results.json")
     assert results.samples == {"train": 20, "test": 20}
-    assert results.command.startswith("python -m examples compare --recipe")
+    assert results.command.startswith("python -m examples compare /")
     assert results.recipe["network"]["width"] == 8
     assert {"python", "torch", "maskfusion"} <= set(results.versions)
     assert [(run.row, run.seed) for run in results.runs] == [
@@ -78,7 +79,6 @@ def test_same_seed_same_numbers_whatever_the_workers(recipe_file: Path, mfeat_ro
         "-m",
         "examples",
         "compare",
-        "--recipe",
         str(recipe_file),
     ]
     command += ["--root", str(mfeat_root), "--output", str(tmp_path / "two"), "--workers", "2", *more]
@@ -89,19 +89,90 @@ def test_same_seed_same_numbers_whatever_the_workers(recipe_file: Path, mfeat_ro
     assert first != second or numbers(tmp_path / "one")[0]["epochs"] != numbers(tmp_path / "one")[1]["epochs"]
 
 
-def test_a_run_that_fails_in_another_process_stops_the_rest(
-    recipe_file: Path, mfeat_root: Path, tmp_path: Path
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_run_that_fails_is_shown_and_stops_nothing(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys, workers: str
 ):
-    jobs = plan(load_recipe(recipe_file), tmp_path, place=Place(mfeat_root), rows=["mask"])
-    broken = [replace(job, row="not there") for job in jobs]
-    with pytest.raises(KeyError, match="not there"), Bar(2, 4, Console(file=io.StringIO())) as bar:
-        spread(broken, 1, bar)
+    text = recipe_file.read_text() + "  bad: {method: concatenation, settings: {learning_rate: 1.0e+30}}\n"
+    recipe_file.write_text(text)
+    output = tmp_path / "out"
+    more = ("--workers", workers, "--rows", "bad", "pix")
+    assert run(recipe_file, mfeat_root, output, *more) == 1
+    words = " ".join(capsys.readouterr().out.split())
+    assert "bad, seed 1, failed, FloatingPointError: The loss is " in words
+    assert (
+        "bad failed with seeds 0, 1: FloatingPointError: The loss is nan in epoch 1: training diverged."
+        in words
+    )
+    results = Results.read(output / "results.json")
+    assert [(failure.row, failure.seed) for failure in results.failures] == [("bad", 0), ("bad", 1)]
+    assert [run.row for run in results.runs] == ["pix", "pix"]
+    assert main(["show", str(output)]) == 0
+
+
+TUNED = """
+data: mfeat
+data_options: {labels: 20}
+seeds: 1
+tuning_seeds: 2
+epochs: 2
+batch_size: 8
+select: validation
+network: {width: 8, residual_width: 4, residual_blocks: 1, latent: 6, codes: 5, head_width: 4, head_hidden: 8}
+comparison:
+  pix: {method: unimodal, arguments: {modality: pix}, tune: {learning_rate: [1.0e+30, 0.01]}}
+  mask: {method: complementary_mask, quantise: false, arguments: {init: 0.0505}, tune: {arguments.mask_weight: [0.0, 50.0]}}
+  lost: {method: concatenation, quantise: false, tune: {learning_rate: [1.0e+30, 1.0e+31]}}
+"""
+
+
+def test_rows_are_tuned_on_seeds_of_their_own(
+    recipe_file: Path, tmp_path: Path, utd_arrays: dict[str, np.ndarray], capsys
+):
+    utd_root = tmp_path / "utd"
+    utd_root.mkdir()
+    subjects = np.repeat(np.array([1, 2, 3], dtype="uint8"), 18)
+    np.savez_compressed(utd_root / "utd_mhad.npz", **{**utd_arrays, "subject": subjects})
+    text = (
+        TUNED.replace("mfeat", "utd-mhad").replace("pix", "skeleton").replace("labels: 20", "validation: 1")
+    )
+    recipe_file.write_text(text)
+    output = tmp_path / "out"
+    assert run(recipe_file, utd_root, output, "--workers", "1") == 1
+    words = " ".join(capsys.readouterr().out.split())
+    results = Results.read(output / "results.json")
+    assert [(trial.row, trial.settings) for trial in results.trials] == [
+        ("skeleton", {"learning_rate": 1e30}),
+        ("skeleton", {"learning_rate": 0.01}),
+        ("mask", {"arguments.mask_weight": 0.0}),
+        ("mask", {"arguments.mask_weight": 50.0}),
+        ("lost", {"learning_rate": 1e30}),
+        ("lost", {"learning_rate": 1e31}),
+    ]
+    assert [trial.chosen for trial in results.trials][:2] == [False, True]
+    tried = [trial for trial in results.trials if trial.row == "mask"]
+    assert [trial.chosen for trial in tried] == [trial.loss == min(t.loss for t in tried) for trial in tried]
+    records = [
+        chosen_loss(output / "mask" / f"trial-{number}" / f"seed-{seed}" / "run.json")
+        for number in (0, 1)
+        for seed in (1000, 1001)
+    ]
+    means = [(records[0] + records[1]) / 2, (records[2] + records[3]) / 2]
+    assert [trial.loss for trial in tried] == pytest.approx(means)
+    assert [run.row for run in results.runs] == ["skeleton", "mask"]  # of `lost` nothing could be chosen
+    assert "lost failed with seeds 1000, 1001" in words
+
+
+def chosen_loss(path: Path) -> float:
+    """Validation loss of the epoch that a finished run chose."""
+    raw = json.loads(path.read_text())
+    return raw["epochs"][raw["chosen"] - 1]["validation"]["loss"]
 
 
 def test_progress_is_one_bar_on_a_terminal(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
     screen = io.StringIO()
-    jobs = plan(load_recipe(recipe_file), tmp_path, place=Place(mfeat_root), rows=["pix"])
-    compare(jobs, workers=1, command="", console=Console(file=screen, force_terminal=True, width=100))
+    study = Study(load_recipe(recipe_file), tmp_path, Place(mfeat_root), rows=["pix"])
+    compare(study, workers=1, command="", console=Console(file=screen, force_terminal=True, width=100))
     assert "2/2 runs" in screen.getvalue()
     assert "pix, seed 1, loss" in screen.getvalue()
 
@@ -125,7 +196,7 @@ def test_workers_end_with_the_process_that_waits(
     status: int,
 ):
     environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "examples", "compare", "--recipe", str(recipe_file)]
+    command = [sys.executable, "-m", "examples", "compare", str(recipe_file)]
     command += ["--root", str(mfeat_root), "--output", str(tmp_path / "out"), "--workers", "2"]
     command += ["--epochs", "100000", "--rows", "pix"]
     heeding = [
@@ -159,6 +230,7 @@ def wait_until(done: Callable[[], bool]) -> None:
     [
         (("--rows", "masks"), "`rows` has unknown names ['masks']"),
         (("--data", "mnist"), "`data` (='mnist') must be one of"),
+        (("--panel", "all"), "`panel` (='all') must be one of ['study', 'sweep']"),
         (("--data_options", "{label: 3}"), "`data_options` has unknown keys ['label']"),
         (("--data_options.labels", "25"), "`labels` (=25) must be a multiple of 10"),
         (("--data_options", "{split: '[x]'}"), "`data_options` has unknown keys ['split']"),
@@ -199,11 +271,20 @@ def test_unknown_arguments_stop(arguments: list[str], capsys):
     assert "error" in capsys.readouterr().err
 
 
+def test_the_recipe_comes_right_after_the_command(recipe_file: Path, mfeat_root: Path, capsys):
+    assert main(["compare", "--root", str(mfeat_root), str(recipe_file)]) == 2
+    assert "must come right after the command" in " ".join(capsys.readouterr().err.split())
+    assert main(["compare", "mnist"]) == 2
+    assert "No recipe 'mnist'. It must be a YAML file or one of ['av-digits', " in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_help_names_every_option(capsys):
     with pytest.raises(SystemExit):
         main(["compare", "--help"])
     text = capsys.readouterr().out
-    for option in ("--root", "--rows", "--output", "--workers", "--seeds", "--recipe", "--network.width"):
+    for option in ("--root", "--rows", "--output", "--workers", "[study]", "--seeds", "--network.width"):
         assert option in text
 
 
@@ -239,7 +320,7 @@ def test_what_is_finished_is_not_run_again(recipe_file: Path, mfeat_root: Path, 
     assert result.stat().st_mtime_ns == written
 
     assert run(recipe_file, mfeat_root, output, *more, "--epochs", "1", "--fresh") == 0
-    assert len(numbers(output)[0]["epochs"]) == 1
+    assert len(numbers(output)[0]["epochs"]["mask"]) == 1
 
 
 def test_data_check(mfeat_root: Path, capsys):

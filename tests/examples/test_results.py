@@ -10,7 +10,18 @@ import pytest
 from rich.console import Console
 
 from examples.plots import draw
-from examples.results import EpochRecord, Interval, Results, Run, finite, interval, paired_difference, rounded
+from examples.results import (
+    EpochRecord,
+    Failure,
+    Interval,
+    Results,
+    Run,
+    Trial,
+    finite,
+    interval,
+    paired_difference,
+    rounded,
+)
 from examples.tables import findings, show
 
 
@@ -45,8 +56,10 @@ def run(row: str, seed: int, score: float, *, kept: dict[str, int] | None = None
         complementary=complementary,
         kept=shares,
         zeta=zeta,
+        alone=dict.fromkeys(channels, 10.0),
         parameters=10,
         seconds=1.0,
+        processor_seconds=0.5,
         epochs=[opened, EpochRecord(losses, masked, zeta, 3, {"a": 4.0}, {}, mask)],
     )
 
@@ -59,10 +72,15 @@ def results(*runs: Run) -> Results:
         metric="accuracy",
         samples={"train": 300, "test": 1700},
         command="python -m examples compare",
-        recipe={"epochs": 2},
+        recipe={"epochs": 2, "comparison": dict.fromkeys(run.row for run in runs)},
         versions={"python": "3"},
         machine="a machine",
         seconds=1.5,
+        trials=[
+            Trial("both", {"arguments.p": 0.5}, 0.7, 60.0, chosen=True),
+            Trial("both", {}, None, None, chosen=False),
+        ],
+        failures=[Failure("mask", 1000, "ValueError: no")],
         runs=list(runs),
     )
 
@@ -116,6 +134,19 @@ def test_json_and_back(some: Results, tmp_path: Path):
     assert json.loads(path.read_text())["runs"][-1]["zeta"] is None
 
 
+def test_small_files_keep_the_epochs_of_masks_only(some: Results, tmp_path: Path):
+    some.small().write(tmp_path / "summary.json")
+    small = Results.read(tmp_path / "summary.json")
+    masked = small.rows()["mask"][0].epochs
+    assert [record.complementary for record in masked] == [
+        record.complementary for record in some.rows()["mask"][0].epochs
+    ]
+    assert [(record.loss, record.mask) for record in masked] == [({}, "")] * 2
+    assert masked[0].validation == {"loss": 1.0, "score": 50.0}
+    assert [run.epochs for run in small.rows()["both"]] == [[], []]
+    assert [run.score for run in small.runs] == [run.score for run in some.runs]
+
+
 def test_one_line_a_run(some: Results, tmp_path: Path):
     some.write(tmp_path / "results.json")
     lines = (tmp_path / "results.json").read_text().splitlines()
@@ -135,10 +166,10 @@ def test_missing_results(tmp_path: Path):
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not a file of format 2 that `python -m examples compare` wrote"),
-        ('{"format": 99}', "is not a file of format 2 that `python -m examples compare` wrote"),
+        ("[]", "is not a file of format 3 that `python -m examples compare` wrote"),
+        ('{"format": 99}', "is not a file of format 3 that `python -m examples compare` wrote"),
         (
-            '{"format": 2, "seed": 3, "runs": []}',
+            '{"format": 3, "seed": 3, "runs": []}',
             r"a Results lacks \['classes', .*has unknown keys \['seed'\]",
         ),
     ],
@@ -160,7 +191,8 @@ def test_table(some: Results):
 
 
 def test_findings(some: Results):
-    first, second = findings(some)
+    first, second, third = findings(some)
+    assert third == "mask failed with seed 1000: ValueError: no"
     assert first == "both against a, the best alone: +9.0 ± 12.7 points."
     assert second == (
         "mask keeps 25.0 % of the channels; +0.5 ± 6.4 points against both; closed wholly: b (1 of 2 seeds)."
@@ -170,7 +202,7 @@ def test_findings(some: Results):
 def test_findings_of_a_single_seed():
     only = results(run("both", 0, 90), run("mask", 0, 91, kept={"a": 1, "b": 1}))
     expected = "mask keeps 25.0 % of the channels; +1.0 points against both; closed wholly: none."
-    assert findings(only) == [expected]
+    assert findings(replace(only, failures=[])) == [expected]
 
 
 def test_pictures(some: Results, tmp_path: Path):

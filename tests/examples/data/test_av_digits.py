@@ -85,6 +85,15 @@ def test_unseen_speakers_are_named(made: Path):
     assert speakers(data) == [{"cleo", "dan"}, {"bob"}, {"ada"}]
 
 
+def test_speakers_take_turns(made: Path):
+    turns = [
+        speakers(load_av_digits(Place(made / "npz"), seed=seed, split="turns", **FEW)) for seed in range(5)
+    ]
+    assert [parts[2] for parts in turns] == [{"ada"}, {"bob"}, {"cleo"}, {"dan"}, {"ada"}]
+    assert [parts[1] for parts in turns] == [{"bob"}, {"cleo"}, {"dan"}, {"ada"}, {"bob"}]
+    assert all(set.union(*parts) == set(SPEAKERS) for parts in turns)
+
+
 def test_no_validation_speaker(made: Path):
     options = FEW | {"validation_pairs": 0, "test_speakers": ["dan"]}
     data = load_av_digits(Place(made / "npz"), **options)
@@ -108,10 +117,13 @@ def test_official_takes(made: Path):
     assert speakers(data)[2] == set(SPEAKERS)
 
 
-@pytest.mark.parametrize("options", [{"split": "digits"}, {"split": "takes", "test_speakers": ["ada"]}])
+@pytest.mark.parametrize(
+    "options",
+    [{"split": "digits"}, *({"split": name, "test_speakers": ["ada"]} for name in ("takes", "turns"))],
+)
 def test_impossible_split(made: Path, options: dict[str, object]):
     with pytest.raises(
-        ValueError, match=r"`split` \(='.*'\) must be 'speakers' or 'takes', and with 'takes' no"
+        ValueError, match=r"`split` \(='.*'\) must be 'speakers', 'turns' or 'takes', and only with 'speak"
     ):
         load_av_digits(Place(made / "npz"), **options)
 

@@ -108,6 +108,29 @@ def test_tiles_lie_side_by_side(copy: Path, arrays: dict[str, np.ndarray], tile:
     assert data.names[rows * columns - 1] == f"001, row {rows - 1}, column {columns - 1}"
 
 
+def test_blocks_become_one_pixel(copy: Path, arrays: dict[str, np.ndarray]):
+    whole = load_cwfid(Place(copy), tile=80, validation=1)
+    data = load_cwfid(Place(copy), tile=40, reduce=2, validation=1)
+    assert data.modalities["nir"].shape == (1, 40, 40)
+    assert len(data.test) == len(whole.test)
+    # the centre of 121 rows starts at row 0 or 1 of them, so at 0 of the whole image; of 162 columns at 1, so at 2
+    blocks = arrays["label"][0, 1:241:2, 3:323:2]
+    joined = data.test.target[:12].view(3, 4, 40, 40).permute(0, 2, 1, 3).reshape(120, 160).numpy()
+    assert np.array_equal(joined, blocks)
+    red = (
+        data.test.everything().inputs["red"][:12, 0].view(3, 4, 40, 40).permute(0, 2, 1, 3).reshape(120, 160)
+    )
+    steps = red.diff(dim=0)  # two rows a block, so each block is brighter by the same amount
+    assert steps.min() > 0
+    torch.testing.assert_close(steps, steps[:1, :1].expand_as(steps), rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("reduce", [0, 61])
+def test_impossible_reduction(copy: Path, reduce: int):
+    with pytest.raises(ValueError, match=rf"`reduce` \(={reduce}\) must be at least 1 and at most 60"):
+        load_cwfid(Place(copy), reduce=reduce)
+
+
 def test_inputs_lie_where_their_target_lies(official: Path):
     inputs, target = load_cwfid(Place(official), validation=1).test.everything()
     plants = target > 0

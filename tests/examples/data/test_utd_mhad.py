@@ -22,6 +22,28 @@ def test_utd_protocol(utd_root: Path):
     }
 
 
+@pytest.mark.parametrize(("seed", "held"), [(0, [1]), (1, [3]), (3, [7]), (4, [1])])
+def test_validation_subjects_take_turns(
+    utd_root: Path, utd_arrays: dict[str, np.ndarray], seed: int, held: list[int]
+):
+    utd_arrays["subject"] = np.arange(54, dtype="uint8") % 8 + 1
+    np.savez(utd_root / "utd_mhad.npz", **utd_arrays)
+    data = load_utd_mhad(Place(utd_root), seed=seed, validation=1)
+    assert sorted(set(data.validation.labels["subject"].tolist())) == held
+    assert sorted(set(data.train.labels["subject"].tolist())) == sorted({1, 3, 5, 7} - set(held))
+    assert sorted(set(data.test.labels["subject"].tolist())) == [2, 4, 6, 8]
+    two = load_utd_mhad(Place(utd_root), seed=3, validation=2)
+    assert sorted(set(two.validation.labels["subject"].tolist())) == [1, 7]
+
+
+@pytest.mark.parametrize("validation", [-1, 4])
+def test_too_many_validation_subjects(utd_root: Path, validation: int):
+    with pytest.raises(
+        ValueError, match=rf"`validation` \(={validation}\) must be at least 0 and below 4 subjects"
+    ):
+        load_utd_mhad(Place(utd_root), validation=validation)
+
+
 def test_utd_root_may_be_the_file(utd_root: Path):
     assert len(load_utd_mhad(Place(utd_root / "utd_mhad.npz")).train) == 27
 
