@@ -65,7 +65,7 @@ def load_av_digits(
         raise ValueError(f"`speakers` (={list(speakers)}) must be some of {known.tolist()}.")
     if speakers:
         heard = np.isin(clips.speakers, list(speakers))
-        clips = Clips(*(values[heard] for values in clips))
+        clips = Clips(clips.sounds[heard], clips.digits[heard], clips.speakers[heard], clips.takes[heard])
     spoken = Collection(
         clips.sounds, clips.digits, _split(clips, split, validation_speakers, test_speakers, seed)
     )

@@ -151,7 +151,9 @@ class MultimodalData:
         """
         counted = torch.tensor([name in classes for name in self.classes])
         if not counted.any():
-            raise ValueError(f"`classes` (={list(classes)}) must hold some of those of '{self.name}': {list(self.classes)}.")
+            raise ValueError(
+                f"`classes` (={list(classes)}) must hold some of those of '{self.name}': {list(self.classes)}."
+            )
 
         def part(samples: Samples) -> Samples:
             target = samples.target.long()

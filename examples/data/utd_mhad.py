@@ -97,7 +97,9 @@ def _split(subject: NDArray[np.int64], validation: Sequence[int], training: Sequ
         return split
     left = sorted(set(subject[split.train].tolist()))
     if not set(training) <= set(left):
-        raise ValueError(f"`training` (={list(training)}) must be some of {left}, odd and not for validation.")
+        raise ValueError(
+            f"`training` (={list(training)}) must be some of {left}, odd and not for validation."
+        )
     return replace(split, train=split.train[np.isin(subject[split.train], list(training))])
 
 
