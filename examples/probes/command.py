@@ -2,10 +2,11 @@
 
 import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -17,15 +18,8 @@ from examples.probes.table import show
 from examples.results import machine, versions
 from examples.runs import RunFolder
 
-_OF_A_RUN = (
-    "row",
-    "seed",
-    "method",
-    "arguments",
-    "settings",
-    "tune",
-    "versions",
-)  # keys of a plan that runs differ in
+_OF_A_ROW = ("method", "quantise", "arguments", "settings")
+_OF_A_RUN = ("row", "seed", "start", "tune", "versions", *_OF_A_ROW)  # keys of a plan that may be different
 
 
 def probe_parser() -> ArgumentParser:
@@ -68,9 +62,7 @@ def probe(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
     settings = Settings(**{**values, "labels": tuple(parsed.labels or ())})
     place = parsed_place(parsed)
     plans = [RunFolder(path).read_plan() for path in parsed.runs]
-    named = sorted({str(plan["data"]) for plan in plans})
-    if len(named) > 1:
-        raise ValueError(f"`runs` must be of one data set; they are of {named}.")
+    recipe = shared_recipe(plans)
     found: list[Probe] = []
     for number, path in enumerate(parsed.runs, start=1):
         trained = load_trained(RunFolder(path), place)
@@ -83,12 +75,12 @@ def probe(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
             soft_wrap=True,
         )
     results = ProbeResults(
-        data=named[0],
+        data=recipe["data"],
         part=settings.part,
         learned=settings.part != "test",
         command=shlex.join(["python", "-m", "examples", *arguments]),
         settings=asdict(settings),
-        recipe={key: value for key, value in plans[0].items() if key not in _OF_A_RUN},
+        recipe=recipe,
         versions={**versions(), "scikit-learn": version("scikit-learn")},
         machine=machine(1),
         seconds=time.perf_counter() - start,
@@ -98,3 +90,26 @@ def probe(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
     show(results, console)
     console.print(f"\nIn {parsed.output}", highlight=False, soft_wrap=True)
     return 0
+
+
+def shared_recipe(plans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the settings that all runs share, and those of each row under "comparison".
+
+    Args:
+        plans: What each run was asked for.
+
+    Raises:
+        ValueError: The runs are of several data sets, or of other settings; says which.
+    """
+    recipe = {key: value for key, value in plans[0].items() if key not in _OF_A_RUN}
+    rows: dict[str, dict[str, Any]] = {}
+    for plan in plans:
+        own = {key: plan[key] for key in _OF_A_ROW}
+        known = rows.setdefault(plan["row"], own)
+        differ = [key for key in recipe if plan[key] != recipe[key]]
+        differ += [f"{plan['row']}.{key}" for key in own if own[key] != known[key]]
+        if differ:
+            raise ValueError(
+                f"`runs` must differ in row and seed only, and do in {differ}; probe them apart."
+            )
+    return {**recipe, "comparison": rows}

@@ -63,7 +63,7 @@ class ProbeResults:
         learned: Whether the networks had learned from some of these samples.
         command: What was typed.
         settings: Of the probes.
-        recipe: What the first of the runs was asked for, without its row and seed.
+        recipe: What the runs were asked for, and their rows under "comparison".
         versions: Of Python and the packages that matter.
         machine: In words.
         seconds: Wall-clock time of all probes, without training.

@@ -16,6 +16,7 @@ from examples.data.contract import UNSCORED, MultimodalData, split_and_standardi
 from examples.data.splits import Split
 from examples.methods import create
 from examples.nets.model import build_model
+from examples.probes.command import shared_recipe
 from examples.probes.experiment import probe_run
 from examples.probes.features import halves, parts_of, read
 from examples.probes.groups import groups_of
@@ -297,6 +298,36 @@ def test_the_command(tmp_path: Path, utd_arrays: dict[str, np.ndarray], capsys: 
     assert [Probe(**entry) for entry in own] == [probe for probe in results.probes if probe.row == "mask"]
     assert main(["probe", *runs, *place, *wanted, "--part", "train"]) == 2
     assert "one value of 'subject' only" in " ".join(capsys.readouterr().err.split())
+
+
+def test_runs_of_one_recipe_only():
+    plan = {"data": "toy", "epochs": 3, "row": "mask", "seed": 0, "versions": {}, "tune": {}}
+    plan |= {"method": "m", "quantise": True, "arguments": {"init": 0.1}, "settings": {}}
+    open_row = {**plan, "row": "open", "method": "n"}
+    recipe = shared_recipe([plan, {**plan, "seed": 1}, open_row])
+    rows = {
+        row: {"method": method, "quantise": True, "arguments": {"init": 0.1}, "settings": {}}
+        for row, method in (("mask", "m"), ("open", "n"))
+    }
+    assert recipe == {"data": "toy", "epochs": 3, "comparison": rows}
+    with pytest.raises(ValueError, match=r"differ in row and seed only, and do in \['data', 'epochs'\]"):
+        shared_recipe([plan, {**open_row, "data": "other", "epochs": 4}])
+    with pytest.raises(ValueError, match=r"do in \['mask.arguments'\]"):
+        shared_recipe([plan, open_row, {**plan, "arguments": {}}])
+
+
+SHIPPED = Path(__file__).parents[2] / "examples" / "results"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("probes-*.json")), ids=lambda path: path.stem)
+def test_results_that_ship(path: Path):
+    results = ProbeResults.read(path)
+    assert "--root PATH" in results.command
+    for row in results.recipe["comparison"]:
+        assert len({probe.seed for probe in results.probes if probe.row == row}) >= 3
+    for probe in results.probes:
+        assert (probe.accuracy is None) == (probe.count == 0)
+        assert probe.low is None or probe.low <= probe.accuracy <= probe.high
 
 
 def test_the_command_wants_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
