@@ -91,7 +91,7 @@ def _grouped(results: ProbeResults, label: str) -> dict[tuple[str, str, str], li
     return found
 
 
-def lead(probes: Sequence[Probe], key: str = "matched") -> Interval | None:
+def lead(probes: Sequence[Probe], key: str) -> Interval | None:
     """Return how much more the contradictory part gets right than the complementary one, points, over seeds.
 
     Args:
@@ -110,24 +110,32 @@ def lead(probes: Sequence[Probe], key: str = "matched") -> Interval | None:
     return interval([found["contradictory"] - found["complementary"] for found in both]) if both else None
 
 
+def leads(results: ProbeResults, key: str) -> dict[tuple[str, str, str], Interval | None]:
+    """Return `lead` for each side label, modality and row, in the order of the tables.
+
+    Args:
+        results: Of all runs.
+        key: As in `lead`.
+    """
+    found = {}
+    for label in (label for label in labels(results) if label != "target"):
+        for modality, row in dict.fromkeys(names[:2] for names in _grouped(results, label)):
+            asked = (probe for probe in results.probes if probe.label == label and probe.row == row)
+            found[label, modality, row] = lead([probe for probe in asked if probe.modality == modality], key)
+    return found
+
+
 def findings(results: ProbeResults) -> list[str]:
     """Return a sentence for each side label, modality and row: which of two equally wide parts says more of it."""
-    sentences = []
-    for label in (label for label in labels(results) if label != "target"):
-        for modality, row in dict.fromkeys(key[:2] for key in _grouped(results, label)):
-            chosen = [
-                probe
-                for probe in results.probes
-                if (probe.label, probe.modality, probe.row) == (label, modality, row)
-            ]
-            found = lead(chosen)
-            ahead = (
-                f"{signed(found)} points, {_count(found)}" if found else "one of them is empty in every run"
-            )
-            sentences.append(
-                f"{label} from {modality}, {row}: contradictory less complementary channels, equally many: {ahead}."
-            )
-    return sentences
+    return [
+        f"{label} from {modality}, {row}: contradictory less complementary channels, equally many: {points(found)}."
+        for (label, modality, row), found in leads(results, "matched").items()
+    ]
+
+
+def points(found: Interval | None) -> str:
+    """Return a `lead` in words."""
+    return f"{signed(found)} points, {_count(found)}" if found else "one of them is empty in every run"
 
 
 def _count(found: Interval) -> str:

@@ -254,7 +254,7 @@ def test_sentences_count_runs_with_both_parts():
         probe_of("complementary", 0, 60.0, "open"),
         probe_of("contradictory", 0, None, "open"),
     ]
-    assert lead(probes[:6]).mean == pytest.approx(11)
+    assert lead(probes[:6], "matched").mean == pytest.approx(11)
     results = ProbeResults("toy", "test", False, "typed", {}, {}, {}, "a machine", 1.0, probes)
     told = findings(results)
     assert "+11.0 ± 12.7 points, 2 runs" in told[0]
