@@ -91,7 +91,7 @@ def run_job(job: Job, inbox: Inbox) -> Run | Failure:
         )
         job.folder.finish(outcome, keep=job.keep)
     except Exception as error:  # noqa: BLE001 - a failing cell is shown as failed, whatever the reason
-        outcome = Failure(job.row, job.seed, f"{type(error).__name__}: {error}")
+        outcome = Failure(job.row, job.seed, f"{type(error).__name__}: {' '.join(str(error).split())}")
     finally:
         torch.set_num_threads(threads)
     inbox.put(Tick(job.row, job.seed, outcome=outcome.score if isinstance(outcome, Run) else outcome.error))

@@ -143,7 +143,10 @@ def build_model(data: MultimodalData, network: Network, *, quantise: bool) -> Fu
         quantise=quantise,
         target_shape=data.train.target.shape[1:],
     )
-    return model.to(memory_format=torch.channels_last)
+    for weights in model.parameters():
+        if weights.ndim == 4:
+            weights.data = weights.data.contiguous(memory_format=torch.channels_last)
+    return model
 
 
 def _build_head(

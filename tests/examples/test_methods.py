@@ -52,6 +52,31 @@ def test_equation_one_by_hand():
     torch.testing.assert_close(terms.total, task + 2 * reconstruction + 3 * code + 0.5 * 1.2)
 
 
+@pytest.mark.parametrize(
+    ("penalty", "expected"),
+    [("signed", 3 * 0.2 - 9 * 0.1), ("absolute", 3 * 0.2 + 9 * 0.1), ("positive", 3 * 0.2)],
+)
+@pytest.mark.parametrize("name", ["complementary_mask", "masked_uniform_losses"])
+def test_penalties_by_hand(name: str, penalty: str, expected: float):
+    method, model, data = (
+        create(name, {"penalty": penalty, "mask_weight": 0.5}),
+        network(quantise=False),
+        batch(),
+    )
+    method.configure(model)
+    with torch.no_grad():
+        model.mask.weight.copy_(torch.tensor([0.2] * 3 + [-0.1] * 9))
+    terms = method.loss(LossWeights())(model, model(data.inputs), data)
+    torch.testing.assert_close(terms.mask, torch.tensor(expected))
+
+
+def test_unknown_penalty():
+    with pytest.raises(
+        ValueError, match=r"`penalty` \(='l2'\) must be one of \['absolute', 'positive', 'signed'\]"
+    ):
+        create("masked_uniform_losses", {"penalty": "l2"})
+
+
 def test_a_network_without_quantisers_and_mask_has_the_task_only():
     model, data = network(quantise=False), batch()
     terms = PaperLoss(LossWeights(), mask_weight=1.0)(model, model(data.inputs), data)

@@ -17,6 +17,7 @@ import torch
 from examples.__main__ import main
 from examples.data.contract import MultimodalData, split_and_standardise
 from examples.data.splits import Split
+from examples.nets.model import build_model
 from examples.recipe import Network, Recipe, Row
 from examples.results import EpochRecord, Run
 from examples.runs import RunFolder
@@ -77,6 +78,33 @@ def test_the_last_weights_are_scored_where_the_recipe_says_so(tmp_path: Path):
     run = train("mask", recipe(select="last", epochs=2), toy(), seed=1, folder=RunFolder(tmp_path))
     assert run.chosen == 2
     assert not (tmp_path / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("task", ["classification", "segmentation"])
+def test_scores_alone_are_those_of_the_chosen_network_with_the_others_at_zero(tmp_path: Path, task: str):
+    data = toy(task)
+    run = train("concatenation", recipe(epochs=10, learning_rate=0.03), data, seed=1, folder=RunFolder(tmp_path))
+    model = build_model(data, SMALL, quantise=False)
+    weights = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
+    model.load_state_dict(
+        {name.removeprefix("model."): value for name, value in weights.items() if "model." in name}
+    )
+    inputs, target = data.test.everything()
+    expected = {}
+    for name in inputs:
+        there = {key: value * (key == name) for key, value in inputs.items()}
+        guess = model.eval()(there).prediction.argmax(1)
+        if task == "classification":
+            expected[name] = 100 * (guess == target).double().mean().item()
+        else:
+            both = [
+                ((guess == c) & (target == c)).sum() / ((guess == c) | (target == c)).sum() for c in (0, 1)
+            ]
+            third = (guess == 2).any()  # a class that is never there counts where it is guessed
+            expected[name] = 100 * (sum(both) / (3 if third else 2)).item()
+    assert run.alone == pytest.approx(expected, rel=1e-4)
+    if task == "classification":
+        assert len(set(run.alone.values()) | {run.score}) > 1
 
 
 def test_stops_early(tmp_path: Path):
