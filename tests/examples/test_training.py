@@ -83,7 +83,9 @@ def test_the_last_weights_are_scored_where_the_recipe_says_so(tmp_path: Path):
 @pytest.mark.parametrize("task", ["classification", "segmentation"])
 def test_scores_alone_are_those_of_the_chosen_network_with_the_others_at_zero(tmp_path: Path, task: str):
     data = toy(task)
-    run = train("concatenation", recipe(epochs=10, learning_rate=0.03), data, seed=1, folder=RunFolder(tmp_path))
+    run = train(
+        "concatenation", recipe(epochs=10, learning_rate=0.03), data, seed=1, folder=RunFolder(tmp_path)
+    )
     model = build_model(data, SMALL, quantise=False)
     weights = torch.load(tmp_path / "best.ckpt", weights_only=True)["state_dict"]
     model.load_state_dict(
