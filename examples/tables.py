@@ -1,7 +1,7 @@
 """The table in the terminal, and the few sentences under it, from results and from nothing else."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -9,6 +9,7 @@ from rich.table import Table
 
 from examples.comparisons import against, best_alone, chosen, concatenation, cost, mean_score, scores_alone
 from examples.data.place import Finding
+from examples.recipe import Value
 from examples.results import EpochRecord, Interval, Results, Run, interval, paired_difference
 
 NOTHING = "-"
@@ -31,11 +32,13 @@ def show(results: Results, console: Console) -> None:
         console.print()
         console.print(comparison(results))
         console.print(
-            "alone inside: score of the joint network with the other modalities at their mean. time, parameters: over "
-            "those of concatenation. chosen: by the loss on the validation part, of the trials of each row.",
+            "Paired by seed. Modalities: score of the joint network with the others at their mean. time, size: of the "
+            "processor and in parameters, over those of concatenation.",
             style="dim",
             highlight=False,
         )
+        choices = (f"{name} {_settings(chosen(results, name))}" for name in results.rows())
+        console.print(f"Chosen by validation loss: {'; '.join(choices)}.", style="dim", highlight=False)
     console.print()
     for sentence in findings(results):
         console.print(sentence, highlight=False)
@@ -68,41 +71,30 @@ def table(results: Results) -> Table:
 
 
 def comparison(results: Results) -> Table:
-    """Return one line a row: paired differences, each modality alone inside the network, costs, what was chosen."""
-    base, best = concatenation(results), best_alone(results)
+    """Return one line a row: differences paired by seed, each modality alone inside the network, and costs."""
+    bases = {"joint": concatenation(results), "best": best_alone(results)}
     made = Table(
-        title=f"{results.data}: differences in points, paired by seed",
+        title=f"{results.data}: points more than joint ({bases['joint']}) and best alone ({bases['best']})",
         box=SIMPLE_HEAD,
         pad_edge=False,
         padding=(0, 1, 0, 0),
         title_justify="left",
     )
     made.add_column("", no_wrap=True)
-    for name in filter(None, (base, best)):
-        made.add_column(f"against {name}", justify="right")
-    for name in results.modalities:
-        made.add_column(f"{name} alone inside", justify="right")
-    for name in ("time", "parameters"):
+    for name in (*(f"- {word}" for word in bases), *results.modalities, "time", "size"):
         made.add_column(name, justify="right", no_wrap=True)
-    made.add_column("chosen")
     for name, runs in results.rows().items():
         differences = (
-            against(results, name, other) if other != name else None for other in (base, best) if other
+            against(results, name, base) if base and base != name else None for base in bases.values()
         )
-        inside = {key: f"{value.mean:.0f}" for key, value in scores_alone(results, name).items()}
+        inside = scores_alone(results, name) if len(runs[0].channels) > 1 else {}
         price = cost(results, name)
         made.add_row(
             name,
             *(NOTHING if value is None else signed(value) for value in differences),
-            *(
-                inside.get(key, NOTHING) if len(runs[0].channels) > 1 else NOTHING
-                for key in results.modalities
-            ),
-            f"{price.time:.2f}",
-            f"{price.parameters:.2f}",
-            ", ".join(
-                f"{key.removeprefix('arguments.')} {value:g}" for key, value in chosen(results, name).items()
-            ),
+            *(f"{inside[key].mean:.0f}" if key in inside else NOTHING for key in results.modalities),
+            f"{price.time:.1f}",
+            f"{price.parameters:.1f}",
         )
     return made
 
@@ -173,6 +165,12 @@ def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -
     shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
     words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
     return "; ".join(words) + "."
+
+
+def _settings(values: Mapping[str, Value]) -> str:
+    return (
+        ", ".join(f"{key.removeprefix('arguments.')} {value:g}" for key, value in values.items()) or NOTHING
+    )
 
 
 def _failure_sentence(name: str, results: Results) -> str:
