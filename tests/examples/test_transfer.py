@@ -292,6 +292,19 @@ def test_the_command_wants_its_words_in_order(utd: Path, capsys: pytest.CaptureF
     assert "must come right after the command" in " ".join(capsys.readouterr().err.split())
 
 
+SHIPPED = Path(__file__).parents[2] / "examples" / "results"
+
+
+@pytest.mark.parametrize("path", sorted(SHIPPED.glob("transfer-*.json")), ids=lambda path: path.stem)
+def test_results_that_ship(path: Path):
+    results = Results.read(path)
+    assert "--root PATH" in results.command
+    assert not results.failures
+    assert all(len(runs) >= 3 for runs in results.rows().values())
+    assert ("mask-carried", "mask") in gains(results)
+    assert results.recipe["transfer"]["source_recipe"]["data"] == results.data
+
+
 def test_training_subjects(utd: Path):
     from examples.data import load
     from examples.data.place import Place
