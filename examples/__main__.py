@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | zeta | report``."""
+"""The command line: ``python -m examples compare | train | show | data check | report | probe | transfer | zeta``."""
 
 import shlex
 import sys
@@ -12,14 +12,16 @@ from rich.markup import escape
 
 from examples.compare import Study, compare
 from examples.data import DATA_SETS, find, load
-from examples.data.place import OnError, Place
 from examples.hardware import Hardware, first_process
+from examples.options import add_place_arguments, parsed_place
 from examples.plots import draw
+from examples.probes.command import probe, probe_parser
 from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_path
 from examples.report.command import report, report_parser
 from examples.results import METRICS, EpochRecord, Results
 from examples.runs import RunFolder
 from examples.tables import checked, epoch_line, run_sentence, show
+from examples.transfer.command import transfer, transfer_parser
 from examples.zeta.command import zeta, zeta_parser
 
 Command = Callable[[ArgumentParser, Namespace, Sequence[str]], int]
@@ -48,6 +50,12 @@ def _run(arguments: Sequence[str]) -> int:
         ),
         "show": (_show_parser(), "Print the table and draw the pictures again, from results.json.", _show),
         "data": (ArgumentParser(), "Look at the files of a data set before anything waits for them.", _data),
+        "probe": (probe_parser(), "Ask the channels of trained runs what they know, Table 5.", probe),
+        "transfer": (
+            transfer_parser(arguments),
+            "Train rows from the weights of runs on other data, and from scratch, Table 6.",
+            transfer,
+        ),
         "zeta": (zeta_parser(), "Turn the dials of made-up data, and see what zeta makes of it.", zeta),
         "report": (report_parser(), "Write one page about runs: figures, pictures, sounds, numbers.", report),
     }
@@ -69,7 +77,7 @@ def _recipe_parser(arguments: Sequence[str]) -> ArgumentParser:
         default=None,
         help="Recipe: a name or a file (default: that of --data).",
     )
-    _add_place(parser)
+    add_place_arguments(parser)
     parser.add_argument("--output", type=Path | None, default=None, help="Folder to write to.")
     parser.add_argument("--fresh", action="store_true", help="Start anew what is finished or was cut short.")
     parser.add_argument("--accelerator", type=str, default="cpu", help="What Lightning runs on.")
@@ -127,16 +135,8 @@ def _show_parser() -> ArgumentParser:
 def _add_check(data: ArgumentParser) -> None:
     check = ArgumentParser()
     check.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}.")
-    _add_place(check)
+    add_place_arguments(check)
     data.add_subcommands(required=True).add_subcommand("check", check, help="Verify layout and counts.")
-
-
-def _add_place(parser: ArgumentParser) -> None:
-    parser.add_argument("--root", type=Path | None, default=None, help="Folder of the data files.")
-    parser.add_argument("--cache", type=Path | None, default=None, help="Folder for decoded copies.")
-    parser.add_argument(
-        "--on_error", "--on-error", type=OnError, default="raise", help="At files that are damaged."
-    )
 
 
 def _compare(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
@@ -146,7 +146,7 @@ def _compare(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]
     study = Study(
         recipe,
         folder,
-        _place(parsed),
+        parsed_place(parsed),
         rows=parsed.rows,
         hardware=Hardware(parsed.accelerator),
         keep=parsed.keep,
@@ -178,7 +178,7 @@ def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
             f"`trial` (={parsed.trial}) must be at least 0 and below {len(trials)}, the trials of this row."
         )
     recipe = recipe.of_row(parsed.row, trials[parsed.trial])
-    data = load(recipe.data, _place(parsed), seed=parsed.seed, options=recipe.data_options)
+    data = load(recipe.data, parsed_place(parsed), seed=parsed.seed, options=recipe.data_options)
     run = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh) if first_process() else None
     if run is not None:
         console.print(
@@ -229,19 +229,13 @@ def _data(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
     console = Console()
     name = parsed.check.name
     data_set = find(name)
-    findings = data_set.check(_place(parsed.check))
+    findings = data_set.check(parsed_place(parsed.check))
     console.print(checked(name, findings))
     if all(finding.good for finding in findings):
         console.print("All there.")
         return 0
     console.print(data_set.source, highlight=False)
     return 1
-
-
-def _place(parsed: Namespace) -> Place:
-    if parsed.root is not None and not parsed.root.exists():
-        raise FileNotFoundError(f"`root` (='{parsed.root}') must be a folder or a file that is there.")
-    return Place(parsed.root, parsed.cache, parsed.on_error)
 
 
 def _typed(arguments: Sequence[str]) -> str:

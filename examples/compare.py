@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from statistics import fmean
@@ -18,6 +18,7 @@ from examples.pool import Bar, Job, run_all
 from examples.recipe import Recipe, Value
 from examples.results import METRICS, Failure, Results, Run, Trial, machine, versions
 from examples.runs import RunFolder
+from examples.start import Start
 
 TUNING_SEED = 1000
 """The first seed of the trials; no row is compared with it."""
@@ -35,6 +36,7 @@ class Study:
         hardware: What each run uses of the machine.
         keep: Whether the checkpoints of finished runs stay.
         fresh: Whether finished runs are run again.
+        start: What a row starts from with a seed, where that is another run.
     """
 
     recipe: Recipe
@@ -44,6 +46,7 @@ class Study:
     hardware: Hardware = field(default_factory=Hardware)
     keep: bool = False
     fresh: bool = False
+    start: Callable[[str, int], Start] | None = None
 
     def __post_init__(self) -> None:
         """Find out what is wrong before the first run.
@@ -91,8 +94,9 @@ class Study:
     def _claimed(self, row: str, seed: int, trial: dict[str, Value], *parts: str) -> Job:
         folder = RunFolder(self.folder.joinpath(row, *parts, f"seed-{seed}"))
         recipe = self.recipe.of_row(row, trial)
-        folder.claim(row, seed, recipe, fresh=self.fresh)
-        return Job(row, seed, recipe, self.place, folder, self.hardware, self.keep and not parts)
+        start = None if self.start is None else self.start(row, seed)
+        folder.claim(row, seed, recipe, fresh=self.fresh, start=None if start is None else start.record())
+        return Job(row, seed, recipe, self.place, folder, self.hardware, self.keep and not parts, start)
 
 
 def compare(study: Study, *, workers: int | None, command: str, console: Console) -> Results:

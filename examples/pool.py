@@ -26,6 +26,7 @@ from examples.hardware import Hardware
 from examples.recipe import Recipe
 from examples.results import Failure, Run
 from examples.runs import RunFolder
+from examples.start import Start
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Job:
         folder: Where the run lies.
         hardware: What it uses of the machine.
         keep: Whether the checkpoints of a finished run stay.
+        start: What it starts from, where that is another run.
     """
 
     row: str
@@ -49,6 +51,7 @@ class Job:
     folder: RunFolder
     hardware: Hardware = field(default_factory=Hardware)
     keep: bool = False
+    start: Start | None = None
 
 
 class Tick(NamedTuple):
@@ -75,14 +78,16 @@ def run_job(job: Job, inbox: Inbox) -> Run | Failure:
     torch.set_num_threads(1)
     outcome: Run | Failure
     try:
+        data = _loaded(job.recipe.data, job.place, job.seed, json.dumps(job.recipe.data_options))
         outcome = train(
             job.row,
             job.recipe,
-            _loaded(job.recipe.data, job.place, job.seed, json.dumps(job.recipe.data_options)),
+            data if job.start is None else job.start.scored(data),
             seed=job.seed,
             folder=job.folder,
             hardware=job.hardware,
             on_epoch=lambda _, record: inbox.put(Tick(job.row, job.seed, record.loss["total"])),
+            initialise=(lambda _: None) if job.start is None else job.start.initialise,
         )
         job.folder.finish(outcome, keep=job.keep)
     except Exception as error:  # noqa: BLE001 - a failing cell is shown as failed, whatever the reason

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -44,7 +45,15 @@ class RunFolder:
         """Names of the samples of each part, where they have names."""
         return self.path / "split.json"
 
-    def claim(self, row: str, seed: int, recipe: Recipe, *, fresh: bool = False) -> Run | None:
+    def claim(
+        self,
+        row: str,
+        seed: int,
+        recipe: Recipe,
+        *,
+        fresh: bool = False,
+        start: Mapping[str, object] | None = None,
+    ) -> Run | None:
         """Make the folder this run's own; return the run where it is finished already.
 
         Args:
@@ -52,6 +61,7 @@ class RunFolder:
             seed: Of the run.
             recipe: All settings.
             fresh: Whether to start anew.
+            start: What it starts from and what is scored, where that is not the usual.
 
         Raises:
             ValueError: The folder holds a run with other settings or versions; names them. Nothing is changed.
@@ -65,6 +75,7 @@ class RunFolder:
             **asdict(recipe.comparison[row]),
             **settings,
             "versions": versions(),
+            **({"start": start} if start else {}),
         }
         plan = json.loads(json.dumps(plan))
         known = self._known()
@@ -95,6 +106,23 @@ class RunFolder:
         """Return what came out; None where the run is not finished."""
         path = self.path / _RESULT
         return read_run(path) if path.is_file() else None
+
+    def chosen(self, select: str) -> Path:
+        """Return the checkpoint with the weights that were scored, or the last one of a run that was cut short.
+
+        Args:
+            select: As in the recipe.
+
+        Raises:
+            FileNotFoundError: It was not kept; says how to keep it.
+        """
+        path = self.best if self.read_result() is not None and select == "validation" else self.last
+        if not path.is_file():
+            raise FileNotFoundError(
+                f"No checkpoint at '{path}'. `train` keeps it, `compare` with --keep; a run without one is made again "
+                "with --fresh."
+            )
+        return path
 
     def finish(self, run: Run, *, keep: bool) -> None:
         """Write what came out.

@@ -64,7 +64,7 @@ def table(results: Results) -> Table:
     rows = results.rows()
     for name in results.row_names():
         if name in rows:
-            made.add_row(name, _score(mean_score(rows[name])), *_shares(rows[name], results.modalities))
+            made.add_row(name, score(mean_score(rows[name])), *_shares(rows[name], results.modalities))
         else:
             made.add_row(name, FAILED, *[NOTHING] * (len(results.modalities) + 2))
     return made
@@ -91,7 +91,7 @@ def comparison(results: Results) -> Table:
         price = cost(results, name)
         made.add_row(
             name,
-            *(NOTHING if value is None else _signed(value) for value in differences),
+            *(NOTHING if value is None else signed(value) for value in differences),
             *(f"{inside[key].mean:.0f}" if key in inside else NOTHING for key in results.modalities),
             f"{price.time:.1f}",
             f"{price.parameters:.1f}",
@@ -106,7 +106,7 @@ def findings(results: Results) -> list[str]:
     for name, runs in rows.items():
         if runs[0].method == "concatenation" and best is not None:
             difference = paired_difference(runs, rows[best])
-            sentences.append(f"{name} against {best}, the best alone: {_signed(difference)} points.")
+            sentences.append(f"{name} against {best}, the best alone: {signed(difference)} points.")
     for name, runs in rows.items():
         if runs[0].method == "complementary_mask":
             sentences.append(_mask_sentence(name, runs, rows))
@@ -160,7 +160,7 @@ def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -
     words = [f"{name} keeps {_percent(kept)} % of the channels"]
     for base, others in rows.items():
         if others[0].method == "concatenation" and others[0].quantise == runs[0].quantise:
-            words.append(f"{_signed(paired_difference(runs, others))} points against {base}")
+            words.append(f"{signed(paired_difference(runs, others))} points against {base}")
     closed = {key: sum(run.kept[key] == 0 for run in runs) for key in runs[0].channels}
     shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
     words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
@@ -192,11 +192,13 @@ def _fused(results: Results) -> int:
     return max(sum(run.channels.values()) for run in results.runs)
 
 
-def _score(value: Interval) -> str:
+def score(value: Interval) -> str:
+    """Return a mean and its interval."""
     return f"{value.mean:.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
 
 
-def _signed(value: Interval) -> str:
+def signed(value: Interval) -> str:
+    """Return a difference and its interval, with a sign."""
     return f"{value.mean:+.1f}" + ("" if math.isnan(value.half_width) else f" ± {value.half_width:.1f}")
 
 

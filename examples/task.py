@@ -155,7 +155,8 @@ class FusionTask(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put the records and the time so far beside the weights."""
+        """Put the names of the classes, the records and the time so far beside the weights."""
+        checkpoint["classes"] = list(self._data.classes)
         # As text: pickling looks at every object, which took longer than the weights.
         checkpoint["records"] = json.dumps([asdict(record) for record in self.records])
         checkpoint["seconds"] = self.seconds, self.processor_seconds

@@ -62,12 +62,7 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
     plan = folder.read_plan()
     result = folder.read_result()
     recipe = _recipe(plan, folder)
-    path = folder.best if result is not None and recipe.select == "validation" else folder.last
-    if not path.is_file():
-        raise FileNotFoundError(
-            f"No checkpoint at '{path}'. `train` keeps it, `compare` with --keep; a run without one is made again with "
-            "--fresh."
-        )
+    path = folder.chosen(recipe.select)
     setting = recipe.comparison[plan["row"]]
     method = create(setting.method, setting.arguments)
     data = load(recipe.data, place, seed=plan["seed"], options=recipe.data_options)

@@ -42,6 +42,7 @@ def train(
     loggers: tuple[str, ...] = (),
     progress: bool = False,
     on_epoch: Callable[[int, EpochRecord], None] = lambda *_: None,
+    initialise: Callable[[FusionModel], None] = lambda _: None,
 ) -> Run:
     """Train one row of the table with one seed, score the chosen weights once on the test part.
 
@@ -58,6 +59,8 @@ def train(
         loggers: "csv", "tensorboard".
         progress: Whether to show a bar while an epoch runs.
         on_epoch: Called with number and record after each epoch, in the first process only.
+        initialise: Called with the whole network before the first step, to change what it starts from; not when a run
+            goes on.
 
     Raises:
         ValueError: The epoch is to be chosen by a validation part, and there is none.
@@ -83,6 +86,8 @@ def train(
             recipe, folder, hardware, loggers, progress=progress, validate=data.validation is not None
         )
         start = folder.last if folder.last.is_file() else None
+        if start is None:
+            initialise(model)
         trainer.fit(task, loaders, ckpt_path=start, weights_only=True)
         chosen = len(task.records)
         if recipe.select == "validation":

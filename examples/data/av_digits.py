@@ -28,6 +28,7 @@ def load_av_digits(
     split: Literal["speakers", "turns", "takes"] = "speakers",
     validation_speakers: Sequence[str] = (),
     test_speakers: Sequence[str] = (),
+    speakers: Sequence[str] = (),
     energy: float = 0.25,
     pairs: int = 3000,
     validation_pairs: int = 1000,
@@ -48,6 +49,7 @@ def load_av_digits(
             test each of the six once.
         validation_speakers: Names; one is drawn, and one for the test, where neither is given.
         test_speakers: Names.
+        speakers: Only these are there at all; all six when none are named.
         energy: Share of the images' energy that is left, see `EnergyReduction`, fitted on all images for training.
         pairs: For training; with few, many images and sounds are never seen.
         validation_pairs: For validation, the same for every seed as long as the speakers are.
@@ -58,6 +60,12 @@ def load_av_digits(
         ValueError: A file is damaged or holds something else, a speaker is not there, or there are fewer pairs.
     """
     mnist, clips = read_mnist(place.folder()), read_fsdd(place)
+    known = np.unique(clips.speakers)
+    if not set(speakers) <= set(known.tolist()):
+        raise ValueError(f"`speakers` (={list(speakers)}) must be some of {known.tolist()}.")
+    if speakers:
+        heard = np.isin(clips.speakers, list(speakers))
+        clips = Clips(clips.sounds[heard], clips.digits[heard], clips.speakers[heard], clips.takes[heard])
     spoken = Collection(
         clips.sounds, clips.digits, _split(clips, split, validation_speakers, test_speakers, seed)
     )
@@ -66,7 +74,7 @@ def load_av_digits(
     images = mnist.values[left]
     if energy != 1:
         images = EnergyReduction(mnist.values[mnist.split.train], energy)(images)
-    speaker = np.unique(clips.speakers, return_inverse=True)[1]
+    speaker = np.searchsorted(known, clips.speakers)
     return split_and_standardise(
         "av-digits",
         {"image": torch.as_tensor(as_maps(images)), "sound": torch.as_tensor(clips.sounds[right])},

@@ -152,6 +152,30 @@ class MultimodalData:
         mean, std = self.scales[modality]
         return values * std + mean
 
+    def scoring(self, classes: Sequence[str]) -> "MultimodalData":
+        """Return the same with every target of a class that is not among `classes` `UNSCORED`, in all parts.
+
+        Raises:
+            ValueError: No class would be left.
+        """
+        counted = torch.tensor([name in classes for name in self.classes])
+        if not counted.any():
+            raise ValueError(
+                f"`classes` (={list(classes)}) must hold some of those of '{self.name}': {list(self.classes)}."
+            )
+
+        def part(samples: Samples) -> Samples:
+            target = samples.target.long()
+            counts = counted[target.clamp(min=0)] & (target != UNSCORED)
+            return Samples(samples.inputs, torch.where(counts, target, UNSCORED), samples.labels)
+
+        return replace(
+            self,
+            train=part(self.train),
+            validation=None if self.validation is None else part(self.validation),
+            test=part(self.test),
+        )
+
     def select(self, names: Sequence[str]) -> "MultimodalData":
         """Return the same splits with some of the modalities only."""
         unknown = sorted(set(names) - set(self.modalities))

@@ -1,6 +1,7 @@
 """UTD-MHAD: 861 clips of 27 actions by 8 people: depth video, skeleton, wrist sensor. Bring the file yourself."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from torch.nn.functional import interpolate
 from examples.data.arrays import Shape, read_arrays
 from examples.data.contract import Kind, MultimodalData, split_and_standardise
 from examples.data.place import Finding, Place, counted
-from examples.data.splits import split_by_group
+from examples.data.splits import Split, split_by_group
 
 FILE = "utd_mhad.npz"
 SOURCE = (
@@ -38,6 +39,7 @@ def load_utd_mhad(
     seed: int = 0,
     modalities: Sequence[str] = ("depth", "skeleton"),
     validation: Sequence[int] | int = (),
+    training: Sequence[int] = (),
 ) -> MultimodalData:
     """Return depth and skeleton as images, the wrist's sensor as a sequence: test on subjects 2, 4, 6, 8.
 
@@ -50,6 +52,7 @@ def load_utd_mhad(
         modalities: Any of depth, skeleton and inertial, in the order in which they are fused.
         validation: Odd subjects that choose the epoch; the other odd ones are learned from. Or how many of them: seed 0
             begins with subject 1, seed 1 with 3, seed 4 with 1 again.
+        training: Only these odd subjects are learned from; all that do not choose the epoch when none are named.
     """
     unknown = [name for name in modalities if name not in KINDS]
     if unknown or not modalities:
@@ -73,7 +76,7 @@ def load_utd_mhad(
         torch.as_tensor(arrays["action"].astype("int64")),
         kinds={name: KINDS[name] for name in modalities},
         classes=tuple(f"action {number + 1}" for number in range(_ACTIONS)),
-        split=split_by_group(subject, validation, [even for even in (2, 4, 6, 8) if even in subject]),
+        split=_split(subject, validation, training),
         labels={"subject": torch.as_tensor(subject)},
     )
 
@@ -86,6 +89,18 @@ def check_utd_mhad(place: Place) -> list[Finding]:
         counted(FILE, "actions", len(np.unique(arrays["action"])), _ACTIONS),
         counted(FILE, "subjects", len(np.unique(arrays["subject"])), _SUBJECTS),
     ]
+
+
+def _split(subject: NDArray[np.int64], validation: Sequence[int], training: Sequence[int]) -> Split:
+    split = split_by_group(subject, validation, [even for even in (2, 4, 6, 8) if even in subject])
+    if not training:
+        return split
+    left = sorted(set(subject[split.train].tolist()))
+    if not set(training) <= set(left):
+        raise ValueError(
+            f"`training` (={list(training)}) must be some of {left}, odd and not for validation."
+        )
+    return replace(split, train=split.train[np.isin(subject[split.train], list(training))])
 
 
 def _read(place: Place, modalities: Sequence[str]) -> dict[str, NDArray[np.generic]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
-from examples.data.place import Place
+from examples.options import add_place_arguments, parsed_place
 
 _MEGABYTE = 1_000_000
 _LARGE = 10  # megabytes
@@ -19,8 +19,7 @@ def report_parser() -> ArgumentParser:
     parser.add_argument(
         "runs", type=Path, nargs="+", help="Folders of runs, such as runs/NAME/ROW/seed-0, or of comparisons."
     )
-    parser.add_argument("--root", type=Path | None, default=None, help="Folder of the data files.")
-    parser.add_argument("--cache", type=Path | None, default=None, help="Folder for decoded copies.")
+    add_place_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("report.html"), help="File to write to.")
     parser.add_argument("--samples", type=int, default=6, help="How many are shown in each gallery.")
     return parser
@@ -45,10 +44,8 @@ def report(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
 
     if parsed.samples < 1:
         raise ValueError(f"`samples` (={parsed.samples}) must be at least 1.")
-    if parsed.root is not None and not parsed.root.exists():
-        raise FileNotFoundError(f"`root` (='{parsed.root}') must be a folder or a file that is there.")
     console = Console()
-    given = gather(parsed.runs, Place(parsed.root, parsed.cache))
+    given = gather(parsed.runs, parsed_place(parsed))
     root = None if parsed.root is None else str(parsed.root)
     views = [
         view(subject, number, root=root, samples=parsed.samples)

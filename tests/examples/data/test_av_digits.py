@@ -94,6 +94,18 @@ def test_speakers_take_turns(made: Path):
     assert all(set.union(*parts) == set(SPEAKERS) for parts in turns)
 
 
+def test_some_speakers_only(made: Path):
+    options = FEW | {"split": "takes", "validation_pairs": 0, "test_pairs": 10, "pairs": 10}
+    some = load_av_digits(Place(made / "npz"), speakers=["dan", "bob"], **options)
+    assert set.union(*speakers(some)) == {"bob", "dan"}
+    heard = {SPEAKERS[number] for number in some.train.labels["speaker"]}
+    assert heard == speakers(some)[0], "numbers are those of all speakers"
+    with pytest.raises(
+        ValueError, match=r"`speakers` \(=\['eve'\]\) must be some of \['ada', 'bob', 'cleo', 'dan'\]"
+    ):
+        load_av_digits(Place(made / "npz"), speakers=["eve"], **FEW)
+
+
 def test_no_validation_speaker(made: Path):
     options = FEW | {"validation_pairs": 0, "test_speakers": ["dan"]}
     data = load_av_digits(Place(made / "npz"), **options)

@@ -1,0 +1,106 @@
+"""What the probes found, as one small JSON file: typed reading and writing."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from examples.files import checked, read_results, write_results
+
+FORMAT = 1
+FILE = "probes.json"
+
+
+@dataclass(frozen=True)
+class Probe:
+    """One probe on one part of the channels of one trained run. Shares are in percent.
+
+    Args:
+        row: Of the run.
+        seed: Of the run.
+        label: What is asked: a side label, or "target".
+        modality: Whose channels, or "all".
+        channels: "complementary" or "contradictory".
+        count: How many channels; with 0 there is no accuracy.
+        accuracy: Of the probe, cross-validated.
+        low: Lower end of its 95 % interval, Wilson's with each group of samples as one trial.
+        high: Upper end.
+        chance: What the most frequent label gets right under the same folds.
+        control: Accuracy on the control task, mean over draws. What accuracy has above it is the selectivity.
+        matched: Accuracy with as many channels as the smaller of both parts, mean over random subsets.
+        matched_count: How many these are; with 0 there is no such accuracy.
+        samples: Asked about.
+        groups: How many groups they are in, see `groups_of`.
+        classes: How many labels there are.
+    """
+
+    row: str
+    seed: int
+    label: str
+    modality: str
+    channels: str
+    count: int
+    accuracy: float | None
+    low: float | None
+    high: float | None
+    chance: float
+    control: float | None
+    matched: float | None
+    matched_count: int
+    samples: int
+    groups: int
+    classes: int
+
+
+@dataclass(frozen=True)
+class ProbeResults:
+    """Everything that the tables are made from.
+
+    Args:
+        data: Name of the data set.
+        part: Which part of it the probes saw.
+        learned: Whether the networks had learned from some of these samples.
+        command: What was typed.
+        settings: Of the probes.
+        recipe: What the runs were asked for, and their rows under "comparison".
+        versions: Of Python and the packages that matter.
+        machine: In words.
+        seconds: Wall-clock time of all probes, without training.
+        probes: One for each run, label, modality and part of the channels.
+        format: Of this file.
+    """
+
+    data: str
+    part: str
+    learned: bool
+    command: str
+    settings: dict[str, Any]
+    recipe: dict[str, Any]
+    versions: dict[str, str]
+    machine: str
+    seconds: float
+    probes: list[Probe]
+    format: int = FORMAT
+
+    def write(self, path: Path) -> None:
+        """Write the file, a line a probe, and the folder it lies in."""
+        write_results(path, asdict(self), "probes")
+
+    @classmethod
+    def read(cls, path: Path) -> "ProbeResults":
+        """Read the file.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: It is not a file of this format; says what is wrong.
+        """
+        raw = read_results(path, number=FORMAT, entries="probes", command="python -m examples probe")
+        probes = [Probe(**checked(Probe, probe, path)) for probe in raw["probes"]]
+        return cls(**{**checked(cls, raw, path), "probes": probes})
+
+
+def write_probes(folder: Path, probes: Sequence[Probe]) -> None:
+    """Write the probes of one run into its folder, a list with a line a probe."""
+    lines = ",\n".join(json.dumps(asdict(probe), allow_nan=False) for probe in probes)
+    (folder / FILE).write_text(f"[\n{lines}\n]\n", encoding="utf-8")
