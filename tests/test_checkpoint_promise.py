@@ -107,6 +107,23 @@ def test_safetensors(name: str, tmp_path: Path, saved: dict[str, dict[str, dict[
     torch.testing.assert_close(outputs(name, other), saved[name]["outputs"])
 
 
+def test_history_of_a_tracker() -> None:
+    record = {
+        "step": 3,
+        "mask": "",
+        "complementary": {"image": 40.0, "audio": 20.0},
+        "zeta": 0.75,
+        "flipped": 2,
+    }
+    channels = [True, True, False, True, False]
+    state = {"history": [record], "last": {"": channels}, "closed": {"": {"image": 0, "audio": 0}}}
+    tracker = mf.ComplementarityTracker(mf.ComplementaryMask(CHANNELS))
+    tracker.load_state_dict({"_extra_state": state})
+    assert tracker.history == [record]
+    tracker.update(4)
+    assert tracker.history[1]["flipped"] == 2, "three of five were open, and all are now"
+
+
 if __name__ == "__main__":
     if FILE.exists():
         raise SystemExit(f"{FILE} is there already, and is kept as it is.")
