@@ -29,6 +29,7 @@ ELSEWHERE = (
     "test_docs.py",
     "test_docs_offline.py",
     "test_readme.py",
+    "test_release_check.py",
 )
 """Tests that need more than the library: the examples, trainers, the documentation."""
 COST = 0.1
