@@ -13,7 +13,6 @@ from examples.methods import METHODS
 from tests.test_readme import taken_for_granted
 
 DOCS = Path(__file__).parents[1] / "docs"
-pytestmark = pytest.mark.skipif(not DOCS.is_dir(), reason="the documentation is not part of an sdist")
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 PAGES = ["distributed", "exporting", "index", "own-data", "own-method", "published-code", "troubleshooting"]
 FRAGMENTS = {

@@ -7,7 +7,6 @@ from types import ModuleType
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "docs" / "_ext" / "offline.py"
-pytestmark = pytest.mark.skipif(not SOURCE.is_file(), reason="the documentation is not part of an sdist")
 
 
 @pytest.fixture(scope="module")
