@@ -211,7 +211,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{what}:", flush=True)
             tried += 1
             try:
-                check_one(python, wheel, version, torch, folder / f"{len(failed)}-{tried}", parsed)
+                check_one(python, wheel, version, torch, folder / str(tried), parsed)
             except CheckError as error:
                 failed.append(what)
                 print(f"  FAILED: {error}", file=sys.stderr)
