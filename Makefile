@@ -8,10 +8,10 @@ BIN    := $(VENV)/bin
 export OMP_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmark demo test lint types imports docs wheel format clean
+.PHONY: help benchmark demo test lint types imports docs wheel release-check format clean
 
 help:  ## Show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="--data NAME --root PATH" for other data
 	$(BIN)/python -m examples compare $(ARGS)
@@ -44,6 +44,9 @@ wheel: $(VENV)/.dev  ## Build sdist and wheel into dist/, and import the wheel i
 	$(PYTHON) -m venv dist/.venv
 	dist/.venv/bin/pip install --quiet -c constraints.txt dist/*.whl
 	cd dist && .venv/bin/python -P -c "import maskfusion; print('maskfusion', maskfusion.__version__, maskfusion.__file__)"
+
+release-check:  ## Check sdist and wheel, and run the library's tests on the wheel; ARGS="--python 3.10 3.13 --torch 2.4.1 2.13.0"
+	$(PYTHON) tools/release_check.py $(ARGS)
 
 format: $(VENV)/.dev  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix

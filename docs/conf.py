@@ -12,7 +12,14 @@ author = "The maskfusion developers"
 project_copyright = "2026, the maskfusion developers"
 release = maskfusion.__version__
 
-extensions = ["mathml", "myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx_copybutton"]
+extensions = [
+    "mathml",
+    "offline",
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_copybutton",
+]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
