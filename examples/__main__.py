@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | probe | transfer | zeta``."""
+"""The command line: ``python -m examples compare | train | show | data check | probe | transfer | zeta | report``."""
 
 import shlex
 import sys
@@ -17,6 +17,7 @@ from examples.options import add_place_arguments, parsed_place
 from examples.plots import draw
 from examples.probes.command import probe, probe_parser
 from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_path
+from examples.report.command import report, report_parser
 from examples.results import METRICS, EpochRecord, Results
 from examples.runs import RunFolder
 from examples.tables import checked, epoch_line, run_sentence, show
@@ -56,6 +57,7 @@ def _run(arguments: Sequence[str]) -> int:
             transfer,
         ),
         "zeta": (zeta_parser(), "Turn the dials of made-up data, and see what zeta makes of it.", zeta),
+        "report": (report_parser(), "Write one page about runs: figures, pictures, sounds, numbers.", report),
     }
     for name, (command, words, _) in parsers.items():
         commands.add_subcommand(name, command, help=words)

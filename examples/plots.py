@@ -1,6 +1,6 @@
 """Pictures from results and from nothing else: the mask over the epochs, compl and zeta over training."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,16 +70,30 @@ def mask_figure(masked: dict[str, list[Run]], results: Results) -> Figure:
     return figure
 
 
-def _mask_image(run: Run) -> NDArray[np.float64]:
-    kept = np.array([[flag == "1" for flag in record.mask] for record in run.epochs]).T
-    image = np.empty((*kept.shape, 3))
-    image[:] = to_rgb(CLOSED)
+def kept_channels(masks: Sequence[str], channels: Mapping[str, int]) -> NDArray[np.int64]:
+    """Return the number of a channel's modality where the channel is kept and -1 where not, ``(channels, epochs)``.
+
+    The channels of each modality are sorted, those first that were kept longest.
+
+    Args:
+        masks: One character a channel for each epoch, see `EpochRecord`.
+        channels: Of each modality, in order.
+    """
+    kept = np.array([[flag == "1" for flag in mask] for mask in masks]).T
+    groups = np.full(kept.shape, -1, dtype=np.int64)
     start = 0
-    for index, count in enumerate(run.channels.values()):
+    for index, count in enumerate(channels.values()):
         group = kept[start : start + count]
         group = group[np.argsort(-group.sum(axis=1), kind="stable")]  # longest kept first
-        image[start : start + count][group] = to_rgb(COLOURS[index % len(COLOURS)])
+        groups[start : start + count][group] = index
         start += count
+    return groups
+
+
+def _mask_image(run: Run) -> NDArray[np.float64]:
+    groups = kept_channels([record.mask for record in run.epochs], run.channels)
+    palette = np.array([to_rgb(COLOURS[index % len(COLOURS)]) for index in range(len(run.channels))])
+    image: NDArray[np.float64] = np.where((groups < 0)[..., None], to_rgb(CLOSED), palette[groups])
     return image
 
 

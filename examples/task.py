@@ -54,7 +54,7 @@ class FusionTask(LightningModule):
         self.model = model
         self.method = method
         self.criterion = method.loss(recipe.loss)
-        self.score = _metric(data)
+        self.score = metric_of(data)
         self.validation_loss = MeanMetric()
         self.tracker = None if model.mask is None else ComplementarityTracker(model.mask, collapse_after=None)
         self.records: list[EpochRecord] = []
@@ -180,7 +180,7 @@ class FusionTask(LightningModule):
     def scores_alone(self, batches: Iterable[Batch]) -> dict[str, float]:
         """Return the score of this network, percent, with one modality there and the others at zero, their mean."""
         self.model.eval()
-        metrics = {name: _metric(self._data).to(self.device) for name in self.model.channels}
+        metrics = {name: metric_of(self._data).to(self.device) for name in self.model.channels}
         for batch in batches:
             inputs, target = (
                 {key: value.to(self.device) for key, value in batch.inputs.items()},
@@ -256,7 +256,8 @@ class FusionData(LightningDataModule):
         return {"rank": trainer.global_rank, "world": trainer.world_size, "workers": self.readers}
 
 
-def _metric(data: MultimodalData) -> Metric:
+def metric_of(data: MultimodalData) -> Metric:
+    """Return what scores predictions on a data set, from 0 to 1."""
     classes = len(data.classes)
     if data.task == "segmentation":
         return MulticlassJaccardIndex(classes, average="macro", ignore_index=UNSCORED)

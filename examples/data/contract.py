@@ -131,6 +131,7 @@ class MultimodalData:
         task: One class for a sample, or one for each of its pixels.
         split: Positions of the samples of each part in the whole data set.
         names: Of the samples of the whole data set, for the split as a file; empty where they have none.
+        scales: Modality name to mean and standard deviation that were taken out, each broadcasts to a batch.
     """
 
     name: str
@@ -142,6 +143,14 @@ class MultimodalData:
     task: Task
     split: Split
     names: tuple[str, ...] = field(default=(), repr=False)
+    scales: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+
+    def in_units(self, modality: str, values: Tensor) -> Tensor:
+        """Return standardised values ``(batch, *shape)`` in the units of the data set."""
+        if modality not in self.scales:
+            return values
+        mean, std = self.scales[modality]
+        return values * std + mean
 
     def scoring(self, classes: Sequence[str]) -> "MultimodalData":
         """Return the same with every target of a class that is not among `classes` `UNSCORED`, in all parts.
@@ -240,4 +249,5 @@ def split_and_standardise(
         task=task,
         split=split,
         names=tuple(names),
+        scales=scales,
     )

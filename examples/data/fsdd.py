@@ -50,14 +50,14 @@ class Spectrogram:
     """
 
     def __init__(self) -> None:
-        self._mel = MelSpectrogram(RATE, bands=BANDS, fft=_FFT, window=_WINDOW, hop=_HOP)
+        self.mel = MelSpectrogram(RATE, bands=BANDS, fft=_FFT, window=_WINDOW, hop=_HOP)
 
     def __call__(self, sound: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return ``(1, 32, 32)``, lowest band first, from a sound ``(samples,)``, 1 is full scale."""
         missing = max(_LENGTH - len(sound), 0)
         padded = np.pad(sound, (missing // 2, missing - missing // 2))
         start = (len(padded) - _LENGTH) // 2
-        decibels = self._mel(padded[start : start + _LENGTH])
+        decibels = self.mel(padded[start : start + _LENGTH])
         below: NDArray[np.float32] = decibels - decibels.max()
         return below[None]
 

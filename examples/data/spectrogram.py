@@ -28,7 +28,7 @@ class MelSpectrogram:
         with needs("media"):
             from librosa import filters
 
-        self.fft, self.window, self.hop = fft, window, hop
+        self.rate, self.fft, self.window, self.hop = rate, fft, window, hop
         self.filters: NDArray[np.float32] = filters.mel(
             sr=rate, n_fft=fft, n_mels=bands, fmin=0.0, fmax=rate / 2, htk=False, norm="slaney"
         )
@@ -51,6 +51,33 @@ class MelSpectrogram:
         power = self.filters @ np.square(np.abs(waves))
         decibels: NDArray[np.float32] = librosa.power_to_db(power, ref=1.0, amin=1e-10, top_db=80.0)
         return decibels
+
+    def invert(self, decibels: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return a sound that has about this spectrogram, ``((frames - 1) * hop,)``, its peak at 0.9 of full scale.
+
+        Bands are spread over frequencies by non-negative least squares; the phases, which a spectrogram does not have,
+        are found by Griffin and Lim's method from a fixed start, so that the same spectrogram gives the same sound.
+
+        Args:
+            decibels: ``(bands, frames)``; values below 100 under the loudest are as silent as 100 under it.
+        """
+        import librosa
+
+        loudest = decibels.max()
+        power = librosa.db_to_power(np.maximum(decibels - loudest, -100.0)).astype(np.float32)
+        magnitudes = np.sqrt(librosa.util.nnls(self.filters, power))
+        sound: NDArray[np.float32] = librosa.griffinlim(
+            magnitudes,
+            n_fft=self.fft,
+            hop_length=self.hop,
+            win_length=self.window,
+            window="hann",
+            center=True,
+            pad_mode="constant",
+            length=(decibels.shape[1] - 1) * self.hop,
+            random_state=0,
+        )
+        return (0.9 * sound / max(float(np.abs(sound).max()), 1e-12)).astype(np.float32)
 
 
 def fit(decibels: NDArray[np.float32], frames: int) -> NDArray[np.float32]:

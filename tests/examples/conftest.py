@@ -5,6 +5,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from examples.data import load
+from examples.data.place import Place
+from examples.recipe import load_recipe
+from examples.runs import RunFolder
+from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz
+
 TINY = """
 data: mfeat
 data_options: {labels: 20}
@@ -62,3 +68,43 @@ def recipe_file(tmp_path: Path) -> Path:
     path = tmp_path / "tiny.yaml"
     path.write_text(TINY)
     return path
+
+
+SPOKEN = """
+data: av-digits
+data_options: {pairs: 60, validation_pairs: 20, test_pairs: 40}
+epochs: 2
+batch_size: 20
+select: validation
+network: {width: 8, residual_width: 4, residual_blocks: 1, latent: 6, codes: 5, head_width: 4, head_hidden: 8}
+comparison:
+  mask: {method: complementary_mask, arguments: {mask_weight: 0.01, init: 0.0015, threshold: 0.0005}}
+  plain: {method: complementary_mask, quantise: false, arguments: {mask_weight: 0.0}}
+  concatenation: {method: concatenation}
+"""
+
+
+@pytest.fixture(scope="session")
+def spoken_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Made MNIST and FSDD files."""
+    root = tmp_path_factory.mktemp("digits")
+    write_mnist_npz(root, mnist_arrays())
+    write_fsdd_npz(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def spoken_runs(spoken_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of each row of `SPOKEN`, with its checkpoints. Copy before changing anything."""
+    from examples.training import train  # takes seconds
+
+    folder = tmp_path_factory.mktemp("runs")
+    path = folder / "spoken.yaml"
+    path.write_text(SPOKEN)
+    recipe = load_recipe(path)
+    data = load(recipe.data, Place(spoken_root), seed=0, options=recipe.data_options)
+    for row in recipe.comparison:
+        run, own = RunFolder(folder / row), recipe.of_row(row)
+        run.claim(row, 0, own)
+        run.finish(train(row, own, data, seed=0, folder=run), keep=True)
+    return folder

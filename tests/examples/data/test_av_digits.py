@@ -94,7 +94,7 @@ def test_speakers_take_turns(made: Path):
     assert all(set.union(*parts) == set(SPEAKERS) for parts in turns)
 
 
-def test_some_speakers_only(made: Path, data: MultimodalData):
+def test_some_speakers_only(made: Path):
     options = FEW | {"split": "takes", "validation_pairs": 0, "test_pairs": 10, "pairs": 10}
     some = load_av_digits(Place(made / "npz"), speakers=["dan", "bob"], **options)
     assert set.union(*speakers(some)) == {"bob", "dan"}
