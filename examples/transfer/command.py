@@ -17,6 +17,7 @@ from examples.tables import show
 from examples.transfer.findings import sentences
 from examples.transfer.plan import plan_transfer
 
+_ANY = "mfeat"  # so that a wrong order of words gets that far that it can be named
 _CARRIED: list[Part] = ["encoders", "quantizers", "decoders"]
 
 
@@ -26,8 +27,7 @@ def transfer_parser(arguments: Sequence[str]) -> ArgumentParser:
     Args:
         arguments: What was typed after ``python -m examples``.
     """
-    named = _named(arguments)
-    parser = ArgumentParser(default_config_files=[] if named is None else [str(recipe_path(named))])
+    parser = ArgumentParser(default_config_files=[str(recipe_path(_named(arguments) or _ANY))])
     parser.add_argument(
         "source", type=Path, help="Folder of a run, or of a comparison with runs of the same rows."
     )

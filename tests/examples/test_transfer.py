@@ -288,7 +288,7 @@ def test_the_command(utd: Path, capsys: pytest.CaptureFixture[str]):
 
 def test_the_command_wants_its_words_in_order(utd: Path, capsys: pytest.CaptureFixture[str]):
     recipe_file = str(utd / "few.yaml")
-    assert main(["transfer", "--recipe", recipe_file, "--root", str(utd), str(utd), recipe_file]) == 2
+    assert main(["transfer", "--root", str(utd), str(utd), recipe_file]) == 2
     assert "must come right after the command" in " ".join(capsys.readouterr().err.split())
 
 
