@@ -7,22 +7,25 @@ BIN    := $(VENV)/bin
 # Small networks are faster on one thread than on two that wait for each other.
 export OMP_NUM_THREADS ?= 1
 
+# A process for each core; the tests of one file stay in one, since they share what takes long to make.
+SPREAD := --numprocesses auto --dist loadfile
+
 .DEFAULT_GOAL := help
 .PHONY: help benchmark demo test lint types imports docs wheel release-check format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="--data NAME --root PATH" for other data
+demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="NAME --root PATH" for other data
 	$(BIN)/python -m examples compare $(ARGS)
 
 benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs; minutes, on a machine that does nothing else
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 test: $(VENV)/.test  ## Run the tests: first with the shapes in annotations checked, then all of them with coverage
-	$(BIN)/python -m pytest -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
+	$(BIN)/python -m pytest $(SPREAD) -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
 	  -m "not unchecked" tests --ignore=tests/examples
-	$(BIN)/python -m pytest --cov $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) --cov $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, format and spelling
 	$(BIN)/ruff check

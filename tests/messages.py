@@ -12,6 +12,7 @@ import maskfusion as mf
 NAN, INF = math.nan, math.inf
 POSITIVE = "a finite number at least 0"
 X = torch.linspace(-1, 1, 30).reshape(2, 5, 3)
+_ADDRESS = re.compile(" at 0x[0-9a-f]+")  # of a function: another in every process
 Case = tuple[Callable[[], object], type[Exception], str]
 
 
@@ -32,7 +33,7 @@ def number(call: Callable[..., object], name: str, rule: str, *bad: float) -> li
 def check(cases: list[Case]) -> pytest.MarkDecorator:
     """Run a test once for each case, named by its text."""
     return pytest.mark.parametrize(
-        "case", cases, ids=[f"{i} {text[:60]}" for i, (_, _, text) in enumerate(cases)]
+        "case", cases, ids=[f"{i} {_ADDRESS.sub('', text)[:60]}" for i, (_, _, text) in enumerate(cases)]
     )
 
 

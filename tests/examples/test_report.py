@@ -303,7 +303,7 @@ def test_the_recipe_in_the_page_trains_the_same_run(subject: Subject, tmp_path: 
 def test_a_comparison_without_checkpoints_needs_no_data(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
     output = tmp_path / "out"
     more = ["--workers", "1", "--epochs", "1", "--output", str(output)]
-    assert main(["compare", "--recipe", str(recipe_file), "--root", str(mfeat_root), *more]) == 0
+    assert main(["compare", str(recipe_file), "--root", str(mfeat_root), *more]) == 0
     assert main(["report", str(output), "--output", str(tmp_path / "page.html")]) == 0
     text = (tmp_path / "page.html").read_text()
     assert "Did adding" in text

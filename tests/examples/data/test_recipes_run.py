@@ -75,6 +75,14 @@ def make_cwfid(root: Path) -> None:
         cwfid.write_image(root, number)
 
 
+def make_utd_mhad(root: Path) -> None:
+    """Give the clips of the fixture to all eight subjects, so that one can be held out."""
+    path = root / "utd_mhad.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **{**arrays, "subject": np.arange(len(arrays["subject"]), dtype="uint8") % 8 + 1})
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
     "crema-d": make_crema_d,
     "rml": make_rml,
@@ -83,6 +91,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "digits": make_digits,
     "av-digits": make_av_digits,
     "cwfid": make_cwfid,
+    "utd-mhad": make_utd_mhad,
 }
 
 
