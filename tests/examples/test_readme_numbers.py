@@ -1,0 +1,75 @@
+"""Every number in the README's tables is the one in the files of results."""
+
+from pathlib import Path
+
+import pytest
+
+from examples.comparisons import against, best_alone, mean_score
+from examples.results import Interval, Results, interval
+
+REPOSITORY = Path(__file__).parents[2]
+RESULTS = REPOSITORY / "examples" / "results"
+LINES = (REPOSITORY / "README.md").read_text(encoding="utf-8").splitlines()
+STUDIES = [
+    Results.read(RESULTS / "study" / f"{name}.json") for name in ("utd-depth-skeleton", "av-digits-300")
+]
+PAIRED = {
+    "uniform losses": "uniform",
+    "OGM-GE": "ogm-ge",
+    "PMR": "pmr",
+    "MMPareto": "mmpareto",
+    "mask, no penalty": "mask-no-penalty",
+    "mask, with penalty": "mask",
+    "quantised, masked, with penalty": "vq-mask",
+}
+
+
+def line(start: str) -> str:
+    (found,) = [each for each in LINES if each.startswith(f"| {start} |")]
+    return found
+
+
+def score(of: Interval) -> str:
+    return f"{of.mean:.1f} ± {of.half_width:.1f}"
+
+
+def kept(results: Results, row: str) -> float:
+    return interval([sum(run.complementary.values()) for run in results.rows()[row]]).mean
+
+
+@pytest.mark.parametrize("words", PAIRED)
+def test_differences_on_real_pairs(words: str):
+    for results in STUDIES:
+        difference = against(results, PAIRED[words], "concatenation")
+        shown = f"{difference.mean:+.1f} ± {difference.half_width:.1f}"
+        if "mask" in words:
+            shown += f" ({kept(results, PAIRED[words]):.0f} %)"
+        assert f"| {shown} |" in line(words)
+
+
+def test_scores_on_real_pairs():
+    for results in STUDIES:
+        best = best_alone(results)
+        assert f"{score(mean_score(results.rows()[best]))} ({best})" in line("best modality alone")
+        assert score(mean_score(results.rows()["concatenation"])) in line("concatenated")
+
+
+@pytest.mark.parametrize(
+    ("words", "row"),
+    [
+        ("best view alone (fac)", "fac"),
+        ("all six, concatenated", "concatenation"),
+        ("masked, no penalty", "mask-no-penalty"),
+        ("**masked, with penalty**", "mask"),
+    ],
+)
+def test_the_demo(words: str, row: str):
+    results = Results.read(RESULTS / "mfeat.json")
+    runs, shown = results.rows()[row], line(words)
+    assert score(mean_score(runs)) in shown
+    assert best_alone(results) == "fac"
+    if len(runs[0].channels) > 1:
+        shares = [interval([run.complementary[name] for run in runs]).mean for name in results.modalities]
+        assert " | ".join(f"{share:.1f}" for share in shares) in shown
+        assert f"| {interval([run.zeta for run in runs]).mean:.2f} |" in shown
+        assert f"{kept(results, row):.1f} %".replace("100.0", "100") in shown
