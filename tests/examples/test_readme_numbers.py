@@ -20,6 +20,7 @@ PAIRED = {
     "MMPareto": "mmpareto",
     "mask, no penalty": "mask-no-penalty",
     "mask, with penalty": "mask",
+    "mask, strong penalty": "mask-strong",
     "quantised, masked, with penalty": "vq-mask",
 }
 
