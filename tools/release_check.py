@@ -79,9 +79,12 @@ def interpreters(wanted: Sequence[str]) -> Iterator[tuple[str, Path | None]]:
     """Find each Python by version or path; None where it is not there or does not start."""
     for name in wanted:
         found = shutil.which(name) or shutil.which(f"python{name}")
+        if found is None:
+            yield name, None
+            continue
         asked = [found, "-c", "import ensurepip, sys; print(sys.executable)"]
-        answer = subprocess.run(asked, capture_output=True, text=True, check=False) if found else None  # type: ignore[arg-type]
-        yield name, Path(answer.stdout.strip()) if answer is not None and not answer.returncode else None
+        answer = subprocess.run(asked, capture_output=True, text=True, check=False)
+        yield name, None if answer.returncode else Path(answer.stdout.strip())
 
 
 def environment(folder: Path, python: Path, *packages: object) -> Path:
