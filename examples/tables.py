@@ -48,13 +48,7 @@ def table(results: Results) -> Table:
     """Return one line a row: score, kept channels, compl of every modality, zeta; means over seeds."""
     train, test = results.samples["train"], results.samples["test"]
     seeds = _count(len({run.seed for run in results.runs}), "seed")
-    made = Table(
-        title=f"{results.data}: {train:,} samples to learn from, {test:,} to test, {seeds}",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
-    )
+    made = _narrow(f"{results.data}: {train:,} samples to learn from, {test:,} to test, {seeds}")
     made.add_column("", no_wrap=True)
     made.add_column(results.metric, justify="right", no_wrap=True)
     made.add_column("kept", justify="right", no_wrap=True)
@@ -73,12 +67,8 @@ def table(results: Results) -> Table:
 def comparison(results: Results) -> Table:
     """Return one line a row: differences paired by seed, each modality alone inside the network, and costs."""
     bases = {"joint": concatenation(results), "best": best_alone(results)}
-    made = Table(
-        title=f"{results.data}: points more than joint ({bases['joint']}) and best alone ({bases['best']})",
-        box=SIMPLE_HEAD,
-        pad_edge=False,
-        padding=(0, 1, 0, 0),
-        title_justify="left",
+    made = _narrow(
+        f"{results.data}: points more than joint ({bases['joint']}) and best alone ({bases['best']})"
     )
     made.add_column("", no_wrap=True)
     for name in (*(f"- {word}" for word in bases), *results.modalities, "time", "size"):
@@ -171,6 +161,10 @@ def _settings(values: Mapping[str, Value]) -> str:
     return (
         ", ".join(f"{key.removeprefix('arguments.')} {value:g}" for key, value in values.items()) or NOTHING
     )
+
+
+def _narrow(title: str) -> Table:
+    return Table(title=title, box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0), title_justify="left")
 
 
 def _failure_sentence(name: str, results: Results) -> str:
