@@ -44,16 +44,19 @@ class WithUnimodalLosses(nn.Module):
 
 @dataclass(frozen=True)
 class UniformLosses(Method):
-    """Train a head on each modality's features too; only the joint head predicts.
+    """Train a head on each modality's features too.
 
     Args:
         weight: Of each modality's cross entropy; that of the joint one is 1.
+        vote: Whether all heads predict together, see `opinion_pool`; by default the joint head predicts alone, and the
+            others only train the encoders.
 
     Reference: the baseline of Wei and Hu, "MMPareto: Boosting Multimodal Learning with Innocent Unimodal
-    Assistance", ICML 2024.
+    Assistance", ICML 2024. The vote is ours.
     """
 
     weight: float = 1.0
+    vote: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a weight that would turn the losses round."""
@@ -64,7 +67,7 @@ class UniformLosses(Method):
     def configure(self, model: FusionModel) -> None:
         """Add the heads."""
         super().configure(model)
-        model.add_unimodal_heads()
+        model.add_unimodal_heads(vote=self.vote)
 
     def loss(self, weights: LossWeights) -> nn.Module:
         """Return Eq. 1 and the cross entropies of the heads."""

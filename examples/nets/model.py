@@ -20,7 +20,8 @@ class FusionOutput(NamedTuple):
     """What one forward pass gives; the mappings are by modality.
 
     Attributes:
-        prediction: Scores, ``(batch, classes)``, or ``(batch, classes, height, width)`` for each pixel.
+        prediction: Scores, ``(batch, classes)``, or ``(batch, classes, height, width)`` for each pixel. Those of the joint
+            head; in evaluation, where the model votes, log-probabilities of all heads together.
         latents: z, ``(batch, latent, height, width)`` on each modality's own grid.
         quantized: z-hat with its indices and loss; empty without quantisers.
         reconstructions: x-tilde, in the input's shape; empty without decoders.
@@ -100,11 +101,18 @@ class FusionModel(nn.Module):
         self._grids = grids
         self.head = self._make_head(sum(self.channels.values()), (max(heights), max(widths)))
         self.unimodal_heads = nn.ModuleDict()
+        self._votes = False
 
-    def add_unimodal_heads(self) -> None:
-        """Give every modality a head of its own, of the same kind, on its own features and grid."""
+    def add_unimodal_heads(self, *, vote: bool = False) -> None:
+        """Give every modality a head of its own, of the same kind, on its own features and grid.
+
+        Args:
+            vote: Whether the prediction in evaluation is that of all heads, see `opinion_pool`; in training each head
+                answers for itself.
+        """
         heads = {name: self._make_head(count, self._grids[name]) for name, count in self.channels.items()}
         self.unimodal_heads = nn.ModuleDict(heads)
+        self._votes = vote
 
     @property
     def mask(self) -> ComplementaryMask | None:
@@ -125,7 +133,24 @@ class FusionModel(nn.Module):
         unimodal: dict[str, Tensor] = {
             name: head(features[name]) for name, head in self.unimodal_heads.items()
         }
-        return FusionOutput(self.head(fused), latents, quantized, reconstructions, features, fused, unimodal)
+        prediction: Tensor = self.head(fused)
+        if self._votes and not self.training:
+            prediction = opinion_pool([prediction, *unimodal.values()])
+        return FusionOutput(prediction, latents, quantized, reconstructions, features, fused, unimodal)
+
+
+def opinion_pool(scores: Sequence[Tensor]) -> Tensor:
+    """Return the logarithmic opinion pool of several heads with equal weights, as log-probabilities.
+
+    The pooled probability of a class is the geometric mean of what each head gives it, normalised.
+
+    Args:
+        scores: Of each head, ``(batch, classes, ...)``, before any softmax.
+
+    Reference: T. Heskes, "Selecting weighting factors in logarithmic opinion pools", NIPS 1997.
+    """
+    opinions = torch.stack([one.log_softmax(dim=1) for one in scores])
+    return opinions.mean(dim=0).log_softmax(dim=1)
 
 
 def build_model(data: MultimodalData, network: Network, *, quantise: bool) -> FusionModel:

@@ -71,6 +71,7 @@ def trained(folder: Path, row: Row, modalities: int, **settings: object) -> Run:
 ROWS = {
     "uniform": Row("uniform_losses"),
     "masked uniform": Row("masked_uniform_losses", arguments={"mask_weight": 1e-3, "weight": 0.5}),
+    "uniform, vote": Row("uniform_losses", arguments={"vote": True}),
     "corrected": Row("feature_dropout", arguments={"p": 0.25}),
     "published": Row("feature_dropout", arguments={"variant": "published"}, quantise=False),
     "modality dropout": Row("modality_dropout"),
@@ -129,6 +130,28 @@ def test_uniform_losses_skip_what_is_not_scored():
     scored = [output.prediction, *output.unimodal.values()]
     expected = sum(cross_entropy(scores[1:], data.target[1:]) for scores in scored)
     assert terms.total.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_a_vote_is_the_normalised_geometric_mean_of_all_heads():
+    method, model, data = create("masked_uniform_losses", {"vote": True}), network(), batch()
+    method.configure(model)
+    alone = model(data.inputs)  # in training each head answers for itself
+    terms = method.loss(LossWeights())(model, alone, data)
+    assert terms.task.item() == pytest.approx(cross_entropy(alone.prediction, data.target), rel=1e-5)
+    model.eval()
+    output = model(data.inputs)
+    joint = model.head(output.fused).softmax(dim=1)
+    product = joint * output.unimodal["v"].softmax(dim=1) * output.unimodal["i"].softmax(dim=1)
+    expected = product ** (1 / 3) / (product ** (1 / 3)).sum(dim=1, keepdim=True)
+    torch.testing.assert_close(output.prediction.exp(), expected)
+    assert not torch.allclose(output.prediction.exp(), joint)
+
+
+def test_without_a_vote_the_joint_head_predicts_alone():
+    method, model, data = create("uniform_losses", {}), network(), batch()
+    method.configure(model)
+    output = model.eval()(data.inputs)
+    torch.testing.assert_close(output.prediction, model.head(output.fused))
 
 
 def test_uniform_losses_refuse_a_negative_weight():
