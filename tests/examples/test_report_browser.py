@@ -21,7 +21,6 @@ FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars --window-size=1200,900"
 )
-LATEST = 1.0  # seconds until the page is there
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +80,7 @@ def seen(driver: Any, selector: str) -> list[Any]:
     return [element for element in find(driver, selector) if element.is_displayed()]
 
 
-def test_no_error_no_request_and_soon(driver: Any, report: Path):
+def test_no_error_and_no_request(driver: Any, report: Path):
     driver.get_log("performance")
     driver.get_log("browser")
     driver.get(report.as_uri())
@@ -92,10 +91,6 @@ def test_no_error_no_request_and_soon(driver: Any, report: Path):
     assert sent
     assert not [message for message in sent if '"url":"http' in message]
     assert driver.get_log("browser") == []
-    ready = driver.execute_script(
-        "return performance.getEntriesByType('navigation')[0].domContentLoadedEventEnd"
-    )
-    assert ready < 1000 * LATEST * 3  # a busy machine may take its time
 
 
 def test_every_image_and_player_works(browser: Any):
