@@ -83,6 +83,7 @@ def load_av_digits(
         classes=CLASSES,
         split=parts,
         labels={"speaker": torch.as_tensor(speaker[right])},
+        values={"speaker": known.tolist()},
         names=[
             f"mnist {number}, fsdd {digit}_{speaker}_{take}"
             for number, digit, speaker, take in zip(

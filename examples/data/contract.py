@@ -132,6 +132,7 @@ class MultimodalData:
         split: Positions of the samples of each part in the whole data set.
         names: Of the samples of the whole data set, for the split as a file; empty where they have none.
         scales: Modality name to mean and standard deviation that were taken out, each broadcasts to a batch.
+        values: Label to the words for its numbers from 0; numbers of other labels speak for themselves.
     """
 
     name: str
@@ -144,6 +145,7 @@ class MultimodalData:
     split: Split
     names: tuple[str, ...] = field(default=(), repr=False)
     scales: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
+    values: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
 
     def in_units(self, modality: str, values: Tensor) -> Tensor:
         """Return standardised values ``(batch, *shape)`` in the units of the data set."""
@@ -206,6 +208,7 @@ def split_and_standardise(
     standardise: bool = True,
     labels: Mapping[str, Tensor] | None = None,
     names: Sequence[str] = (),
+    values: Mapping[str, Sequence[str]] | None = None,
 ) -> MultimodalData:
     """Cut a data set into its parts and standardise all of them by the statistics of the training part.
 
@@ -223,6 +226,7 @@ def split_and_standardise(
         standardise: False keeps the values as they are, in the units of the data set.
         labels: What else is known of each sample, ``(samples,)`` each.
         names: Of the samples.
+        values: Label to the words for its numbers from 0.
     """
     columns = {key: Whole(values) if isinstance(values, Tensor) else values for key, values in inputs.items()}
     scales = {
@@ -250,4 +254,5 @@ def split_and_standardise(
         split=split,
         names=tuple(names),
         scales=scales,
+        values=dict(values or {}),
     )

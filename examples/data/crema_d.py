@@ -93,6 +93,7 @@ def load_crema_d(
         standardise=standardise,
         labels=labels,
         names=names,
+        values=CATEGORIES,
     )
 
 

@@ -66,7 +66,7 @@ def load_penn_action(
         raise ValueError(f"`frames` (={frames}) and `size` (={size}) must be at least 1.")
     clips = _annotations(place)
     action, classes = _numbered(clips.arrays["action"])
-    viewpoint, _ = _numbered(clips.arrays["viewpoint"])
+    viewpoint, sides = _numbered(clips.arrays["viewpoint"])
     inputs: dict[str, Tensor | Column] = {}
     good = np.arange(len(action))
     for name in modalities:
@@ -83,6 +83,7 @@ def load_penn_action(
         classes=classes,
         split=_split(action, clips.arrays["train"], good, validation, seed),
         labels={"viewpoint": torch.as_tensor(viewpoint)},
+        values={"viewpoint": sides},
         names=clips.names,
     )
 

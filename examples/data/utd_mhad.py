@@ -28,7 +28,37 @@ _SHAPES: dict[str, Shape] = {
     "inertial": (None, 128, 6),
 }
 _LABELS: dict[str, Shape] = {"action": (None,), "subject": (None,)}
-_CLIPS, _ACTIONS, _SUBJECTS = 861, 27, 8
+ACTIONS = (
+    "swipe left",
+    "swipe right",
+    "wave",
+    "clap",
+    "throw",
+    "cross arms",
+    "basketball shot",
+    "draw x",
+    "draw circle CW",
+    "draw circle CCW",
+    "draw triangle",
+    "bowl",
+    "box",
+    "baseball swing",
+    "tennis swing",
+    "curl arms",
+    "tennis serve",
+    "push",
+    "knock",
+    "catch",
+    "pick up and throw",
+    "jog",
+    "walk",
+    "stand up",
+    "sit down",
+    "lunge",
+    "squat",
+)
+"""In the order of their numbers, from 1; CW is clockwise, CCW the other way round."""
+_CLIPS, _ACTIONS, _SUBJECTS = 861, len(ACTIONS), 8
 _TRAINING = (1, 3, 5, 7)
 _SIZE = 32
 
@@ -75,7 +105,7 @@ def load_utd_mhad(
         {name: _prepared(name, torch.as_tensor(arrays[name].astype("float32"))) for name in modalities},
         torch.as_tensor(arrays["action"].astype("int64")),
         kinds={name: KINDS[name] for name in modalities},
-        classes=tuple(f"action {number + 1}" for number in range(_ACTIONS)),
+        classes=ACTIONS,
         split=_split(subject, validation, training),
         labels={"subject": torch.as_tensor(subject)},
     )

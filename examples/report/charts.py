@@ -1,46 +1,20 @@
-"""The figures of a report, each small enough for a phone; a page lays them side by side."""
+"""The figures of a report with axes, each small enough for a phone; a page lays them side by side."""
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+import math
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup
-from matplotlib import rc_context
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, NullFormatter
+from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from examples.plots import COLOURS, STYLES, kept_channels
-from examples.report.inline import INK, RULE, chart
-from examples.results import EpochRecord
+from examples.plots import STYLES
+from examples.report.canvas import colour, drawn, whole
+from examples.report.inline import INK
+from examples.results import interval
 
-_WIDTH, _HEIGHT = 3.5, 2.5  # inches
-_STYLE: dict[Any, Any] = {
-    "font.size": 9,
-    "axes.labelsize": 9,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": RULE,
-    "axes.labelcolor": INK,
-    "axes.axisbelow": True,
-    "grid.color": RULE,
-    "grid.alpha": 0.6,
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "legend.fontsize": 8.5,
-    "lines.linewidth": 1.7,
-    "text.color": INK,
-    "xtick.color": RULE,
-    "ytick.color": RULE,
-    "xtick.labelcolor": INK,
-    "ytick.labelcolor": INK,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-}
-_MANY = 12  # classes whose names and shares still fit into a confusion matrix
-_CLOSED = 0.16  # opacity
+_DECADES = 50.0  # largest over smallest value that still leaves room for 1, 2 and 5 on an axis
 
 Lines = Mapping[str, Sequence[float | None]]
 
@@ -65,13 +39,15 @@ def curves(
             axis.plot(
                 range(1, len(heights) + 1),
                 heights,
-                color=INK if black else _colour(number),
+                color=INK if black else colour(number),
                 linestyle=STYLES[number % len(STYLES)],
                 label=name,
                 marker="o" if len(heights) == 1 else None,
             )
         if log:
             axis.set_yscale("log")
+            low, high = axis.get_ylim()
+            axis.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high < _DECADES * low else (1,)))
             axis.yaxis.set_major_formatter("{x:g}")
             axis.yaxis.set_minor_formatter(NullFormatter())
         elif top is None:
@@ -81,34 +57,9 @@ def curves(
         axis.grid(axis="y")
         axis.set_xlabel("epoch")
         axis.set_ylabel(label)
-        axis.xaxis.set_major_locator(_whole())
+        axis.xaxis.set_major_locator(whole())
 
-    return _single(draw, description, legend=len(lines) > 1)
-
-
-def mask_picture(records: Sequence[EpochRecord], channels: Mapping[str, int], description: str) -> Markup:
-    """Draw which channels were open after each epoch, grouped by modality, those that were open longest first."""
-    groups = kept_channels([record.mask for record in records], channels)
-    image = np.empty((*groups.shape, 4))
-    for number in range(len(channels)):
-        image[groups == number] = (*to_rgb(_colour(number)), 1)
-    image[groups < 0] = (0.5, 0.5, 0.5, _CLOSED)
-
-    def draw(axis: Axes) -> None:
-        axis.imshow(
-            image, aspect="auto", interpolation="none", extent=(0.5, len(records) + 0.5, groups.shape[0], 0)
-        )
-        ends = np.cumsum(list(channels.values()))
-        middles = ends - np.array(list(channels.values())) / 2
-        axis.set_yticks(middles, list(channels), rotation=90 if len(channels) < 4 else 0, va="center")
-        for end in ends[:-1]:
-            axis.axhline(float(end), color=INK, linewidth=1)
-        axis.set_xlabel("epoch")
-        axis.xaxis.set_major_locator(_whole())
-        axis.spines[:].set_visible(False)
-        axis.tick_params(left=False)
-
-    return _single(draw, description, height=3.0)
+    return drawn(draw, description, legend=len(lines) > 1)
 
 
 def code_usage(usage: Mapping[str, NDArray[np.int64]], description: str) -> Markup:
@@ -121,7 +72,7 @@ def code_usage(usage: Mapping[str, NDArray[np.int64]], description: str) -> Mark
                 np.arange(1, len(shares) + 1),
                 shares,
                 where="mid",
-                color=_colour(number),
+                color=colour(number),
                 linestyle=STYLES[number % len(STYLES)],
                 label=name,
             )
@@ -130,40 +81,11 @@ def code_usage(usage: Mapping[str, NDArray[np.int64]], description: str) -> Mark
         axis.set_xlabel("code, most frequent first")
         axis.set_ylabel("vectors, %")
 
-    return _single(draw, description, legend=True)
-
-
-def confusion(counts: NDArray[np.int64], classes: Sequence[str], description: str) -> Markup:
-    """Draw which class was taken for which, in percent of the true one."""
-    totals = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(100 * counts, totals, out=np.zeros(counts.shape), where=totals > 0)
-    image = np.empty((*shares.shape, 4))
-    image[...] = (*to_rgb(COLOURS[0]), 1)
-    image[..., 3] = 0.55 * shares / 100
-    few = len(classes) <= _MANY
-
-    def draw(axis: Axes) -> None:
-        axis.imshow(image, interpolation="none")
-        axis.set_xlabel("predicted class")
-        axis.set_ylabel("true class")
-        step = 1 if few else 5
-        places, names = range(0, len(classes), step), classes[::step]
-        turned = len(places) * max(map(len, names)) > 30
-        axis.set_xticks(places, names, rotation=90 if turned else 0)
-        axis.set_yticks(places, names)
-        size = 8 if len(classes) <= 10 else 6.5
-        for (row, column), share in np.ndenumerate(shares):
-            if few and share >= 0.5:
-                axis.text(column, row, f"{share:.0f}", ha="center", va="center", fontsize=size)
-        axis.tick_params(length=0)
-        axis.spines[:].set_visible(True)
-        axis.spines[:].set_color(RULE)
-
-    return _single(draw, description, height=3.6)
+    return drawn(draw, description, legend=True)
 
 
 def worth(values: Mapping[str, Mapping[str, float]], description: str) -> Markup:
-    """Draw bars by modality, one group for each measure.
+    """Draw bars by measure, one for each modality, in its colour.
 
     Args:
         values: Measure to percent by modality.
@@ -172,41 +94,58 @@ def worth(values: Mapping[str, Mapping[str, float]], description: str) -> Markup
     names = list(next(iter(values.values())))
 
     def draw(axis: Axes) -> None:
-        width = 0.8 / len(values)
-        for number, (measure, shares) in enumerate(values.items()):
-            middles = np.arange(len(names)) + (number - (len(values) - 1) / 2) * width
-            axis.bar(
-                middles, [shares[name] for name in names], 0.9 * width, color=_colour(number), label=measure
-            )
-        axis.set_xticks(range(len(names)), names)
+        width = 0.8 / len(names)
+        for number, name in enumerate(names):
+            middles = np.arange(len(values)) + (number - (len(names) - 1) / 2) * width
+            heights = [shares[name] for shares in values.values()]
+            axis.bar(middles, heights, 0.9 * width, color=colour(number), label=name)
+        axis.set_xticks(range(len(values)), ["\n".join(measure.rsplit(" ", 1)) for measure in values])
         axis.set_ylabel("%")
         axis.axhline(0, color=INK, linewidth=0.8)
         axis.grid(axis="y")
         axis.tick_params(bottom=False)
 
-    return _single(draw, description, legend=True)
+    return drawn(draw, description, legend=True)
 
 
-def _single(
-    draw: Callable[[Axes], None], description: str, *, legend: bool = False, height: float = _HEIGHT
-) -> Markup:
-    with rc_context(_STYLE):
-        figure = Figure(figsize=(_WIDTH, height), layout="constrained")
-        axis = figure.subplots()
-        draw(axis)
-        if legend:
-            handles, labels = axis.get_legend_handles_labels()
-            longest = max(map(len, labels), default=1)
-            figure.legend(
-                handles, labels, loc="outside upper left", ncols=max(1, min(len(labels), 44 // (longest + 6)))
+def scores(rows: Mapping[str, Sequence[float]], base: str | None, label: str, description: str) -> Markup:
+    """Draw the score of every seed, and the mean of each row with its interval.
+
+    The axis shows all seeds; an interval that is wider goes to its edge.
+
+    Args:
+        rows: Name to the score of each seed, percent.
+        base: Row whose mean is drawn through all of them.
+        label: Of the axis.
+        description: For readers who do not see it.
+    """
+    found = {name: interval(values) for name, values in rows.items()}
+    every = [value for values in rows.values() for value in values]
+    margin = max(0.08 * (max(every) - min(every)), 0.5)
+
+    def draw(axis: Axes) -> None:
+        for place, (name, values) in enumerate(rows.items()):
+            mean, half = found[name].mean, found[name].half_width
+            if not math.isnan(half):
+                axis.hlines(place, mean - half, mean + half, color=INK, linewidth=1.3)
+            axis.plot(
+                values,
+                [place] * len(values),
+                "o",
+                color=colour(0),
+                markeredgecolor="white",
+                markeredgewidth=0.5,
+                markersize=5,
             )
-        return chart(figure, description)
+            axis.plot(mean, place, "|", color=INK, markersize=12, markeredgewidth=2)
+        if base is not None:
+            axis.axvline(found[base].mean, color=INK, linewidth=0.9, linestyle=":", zorder=0)
+        axis.set_yticks(range(len(rows)), list(rows))
+        axis.set_ylim(len(rows) - 0.4, -0.6)
+        axis.set_xlim(min(every) - margin, max(every) + margin)
+        axis.set_xlabel(label)
+        axis.grid(axis="x")
+        axis.spines["left"].set_visible(False)
+        axis.tick_params(left=False)
 
-
-def _whole() -> MaxNLocator:
-    return MaxNLocator(5, integer=True, steps=[1, 2, 5, 10])
-
-
-def _colour(number: int) -> str:
-    colour = COLOURS[number % len(COLOURS)]
-    return INK if colour == "#000000" else colour
+    return drawn(draw, description, height=0.8 + 0.27 * max(len(rows), 4))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
-from examples.report import charts
+from examples.report import charts, matrices
 from examples.report.elements import Figure, number
 from examples.report.measure import Measured
 from examples.report.subjects import Subject
@@ -47,7 +47,7 @@ def channels_over_training(subject: Subject) -> list[Figure]:
     ]
     if records[0].mask:
         words = "Channels by epochs, grouped by modality. Coloured: open. Pale: closed. Those that were open longest come first."
-        figures.insert(0, Figure(charts.mask_picture(records, channels, f"The mask. {words}"), words))
+        figures.insert(0, Figure(matrices.mask_picture(records, channels, f"The mask. {words}"), words))
     return figures
 
 

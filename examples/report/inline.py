@@ -61,7 +61,9 @@ def picture(shown: Picture, description: str) -> Markup:
     """
     words = escape(description)
     if shown.png:
-        return Markup(f'<img class="picture" alt="{words}" src="{_uri(shown.png, "image/png")}">')
+        return Markup(
+            f'<img class="picture" decoding="async" alt="{words}" src="{_uri(shown.png, "image/png")}">'
+        )
     box = " ".join(f"{value:.1f}" for value in shown.box)
     return Markup(f'<svg class="picture" role="img" aria-label="{words}" viewBox="{box}">{shown.lines}</svg>')
 

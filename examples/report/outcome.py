@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from examples.report import charts
+from examples.report import charts, matrices
 from examples.report.elements import Figure, Table, cell, number, percent
 from examples.report.measure import Measured
 from examples.report.subjects import Subject
@@ -18,7 +18,7 @@ def mistakes(measured: Measured, classes: Sequence[str]) -> Figure:
     """Return which class was taken for which."""
     right = int(np.trace(measured.confusion))
     words = f"Confusion matrix in percent of each true class; {right:,} of {int(measured.confusion.sum()):,} on the diagonal."
-    return Figure(charts.confusion(measured.confusion, classes, words), words)
+    return Figure(matrices.confusion(measured.confusion, classes, words), words)
 
 
 def confused(measured: Measured, classes: Sequence[str]) -> Table | None:
@@ -33,8 +33,8 @@ def confused(measured: Measured, classes: Sequence[str]) -> Table | None:
             times = int(wrong[true, predicted])
             share = 100 * times / int(totals[true])
             rows.append([classes[true], classes[predicted], f"{times:,}", f"{share:.1f}"])
-    head = ["true", "taken for", "times", "% of the true class"]
-    return Table("Most frequent mistakes", head, rows) if rows else None
+    head = ["true", "taken for", "times", "share, %"]
+    return Table("Most frequent mistakes; share: of the true class", head, rows) if rows else None
 
 
 def worth(measured: Measured | None, zeta: float | None) -> tuple[Figure, Table] | None:

@@ -1,5 +1,6 @@
 """The page: everything that was found, put into the templates, as one HTML text."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,9 +8,10 @@ from statistics import fmean
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 import maskfusion
+from examples.comparisons import best_alone, mean_score
 from examples.pictures import Picture
 from examples.reconstruct import PARTS
 from examples.report import charts
@@ -57,6 +59,7 @@ def render(given: Given, views: Sequence[View], *, command: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters.update(minus=_minus, code=_code)
     script, style = ((TEMPLATES / name).read_text(encoding="utf-8") for name in ("report.js", "style.css"))
     return environment.get_template("report.html").render(
         data=given.data,
@@ -72,6 +75,16 @@ def render(given: Given, views: Sequence[View], *, command: str) -> str:
         script=Markup(script),
         style=Markup(style),
     )
+
+
+def _minus(words: str) -> str:
+    """Return the words with a true minus before each negative number."""
+    return re.sub(r"(?<![\w.])-(?=\d)", "\N{MINUS SIGN}", words)
+
+
+def _code(words: str) -> Markup:
+    """Return the words with what stands between backticks as code."""
+    return Markup(re.sub("`([^`]*)`", r"<code>\1</code>", str(escape(words))))
 
 
 def _answer(given: Given, views: Sequence[View]) -> Answer:
@@ -97,9 +110,21 @@ def _comparison(name: str, results: Results) -> dict[str, Any]:
             "the columns of the modalities: compl, each one's part of that. zeta: smallest over largest share kept."
         ),
         "findings": findings(results),
-        "figures": _over_training(results),
+        "figures": [_scores(results), *_over_training(results)],
         "command": results.command,
     }
+
+
+def _scores(results: Results) -> Figure:
+    """Return the scores of every seed and row."""
+    rows, base = results.rows(), best_alone(results)
+    values = {name: [run.score for run in runs] for name, runs in rows.items()}
+    means = ", ".join(f"{name} {mean_score(runs).mean:.1f}" for name, runs in rows.items())
+    words = "Dots: the seeds. Bars: their mean and its 95 % interval."
+    if base is not None:
+        words += f" Dotted: the mean of {base}, the best alone."
+    drawn = charts.scores(values, base, f"{results.metric}, %", f"{results.metric} by row, the mean: {means}")
+    return Figure(drawn, words)
 
 
 def _over_training(results: Results) -> list[Figure]:

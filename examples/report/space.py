@@ -1,5 +1,6 @@
 """Fig. 5: complementary and contradictory features in two dimensions, by t-SNE and by principal components."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,13 +72,21 @@ def words_of_labels(trained: Trained, positions: NDArray[np.int64]) -> dict[str,
     """Return the class, where there is one a sample, and the labels of samples of the test part, as words."""
     test, classes = trained.data.test, trained.data.classes
     words = {
-        name: [f"{name} {int(value)}" for value in values[positions]] for name, values in test.labels.items()
+        name: [_said(name, int(value), trained.data.values.get(name)) for value in values[positions]]
+        for name, values in test.labels.items()
     }
     if trained.data.task == "classification":
         targets = [int(value) for value in test.target[positions]]
         named = [classes[target] if target >= 0 else "not scored" for target in targets]
         return {"class": named, **words}
     return words
+
+
+def _said(name: str, value: int, words: Sequence[str] | None) -> str:
+    """Return the value of a label in words: "speaker theo", "subject 4", "sex unknown"."""
+    if words is None:
+        return f"{name} {value}"
+    return f"{name} {words[value] if 0 <= value < len(words) else 'unknown'}"
 
 
 def words_of(trained: Trained, positions: NDArray[np.int64]) -> list[str]:

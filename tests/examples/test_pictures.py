@@ -90,6 +90,16 @@ def test_skeletons_come_back_from_the_size_of_the_network():
     assert picture.lines.count("M") == 4 * 19
 
 
+def test_nobody_is_cut_off():
+    values = np.full((1, 2, 8, 20), 0.5, dtype=np.float32)
+    values[:, 1] = np.linspace(0.0, 0.6, 20)
+    values[0, 1, 1, 0] = 1.8  # a head, once, high above all else
+    (picture,) = Skeleton(KINECT, moments=8, count=4).draw(values, values)
+    heads = [float(height) for height in re.findall(r'cy="(-?[\d.]+)"', picture.lines)]
+    assert len(heads) == 4
+    assert min(heads) > 4  # the radius of a head
+
+
 def test_joints_that_were_not_seen_are_left_out():
     values = np.full((1, 2, 8, 13), 0.5, dtype=np.float32)
     values[:, 1] = np.linspace(0.2, 0.9, 13)

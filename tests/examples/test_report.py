@@ -19,8 +19,9 @@ from examples.methods.complementary_mask import MaskedFusion
 from examples.nets.model import build_model
 from examples.recipe import Network, Recipe, Row, load_recipe
 from examples.reconstruct import PARTS
-from examples.report.charts import confusion, curves
+from examples.report.charts import curves, scores
 from examples.report.gallery import galleries
+from examples.report.matrices import confusion
 from examples.report.measure import measure
 from examples.report.page import render
 from examples.report.space import FUSED, project
@@ -28,6 +29,7 @@ from examples.report.subjects import Subject, gather
 from examples.report.views import SECTIONS, recipe_of, view
 from examples.runs import RunFolder
 from examples.trained import Trained
+from tests.examples.data.digit_files import SPEAKERS
 
 NASTY = "<script>alert(\"x\")</script> & 'mask'"
 
@@ -140,6 +142,7 @@ def test_a_run_that_was_cut_short_says_so_at_the_top(page: str):
 def test_a_run_without_decoders_says_so(page: str):
     assert "This run has no decoders" in page
     assert page.count("This run has no decoders") == 1
+    assert "trained with <code>quantise: false</code>. Rows" in page
 
 
 def test_probes_are_shown(page: str):
@@ -206,6 +209,9 @@ def test_maps_are_seeded_and_of_every_modality(subject: Subject):
                 assert 0 <= np.min(places) <= np.max(places) <= 1
     assert set(first.labels) == {"class", "speaker"}
     assert len(first.names) == 30
+    spoken = [name.split("; ")[2] for name in first.names]
+    assert spoken == first.labels["speaker"]
+    assert set(spoken) <= {f"speaker {name}" for name in SPEAKERS}
 
 
 def test_the_recipe_in_the_page_trains_the_same_run(subject: Subject, tmp_path: Path):
@@ -223,6 +229,8 @@ def test_a_comparison_without_checkpoints_needs_no_data(recipe_file: Path, mfeat
     assert "Did adding" in text
     assert "python -m examples compare" in text
     assert "<td>100</td>" in text
+    assert "Dots: the seeds." in text
+    assert re.search(r"the best alone: [+\N{MINUS SIGN}]\d", text)
     assert 'id="run-0"' not in text
 
 
@@ -271,10 +279,22 @@ def test_figures_use_the_colours_of_the_page():
     assert not set(re.findall(r'id="([^"]+)"', drawn)) & set(re.findall(r'id="([^"]+)"', other))
 
 
+def test_scores_of_every_seed_are_drawn():
+    rows = {"image": [60.0, 64.0, 68.0], "one seed": [70.0]}
+    drawn = str(scores(rows, "image", "accuracy, %", "words"))
+    assert ">one seed<" in drawn
+    assert (
+        drawn.count("<use")
+        - str(scores({"image": [60.0], "one seed": [70.0]}, "image", "accuracy, %", "words")).count("<use")
+        == 2
+    )
+    assert "var(--c0)" in drawn
+
+
 @pytest.mark.parametrize("classes", [3, 30])
 def test_confusion_matrix(classes: int):
     counts = np.eye(classes, dtype=np.int64) * 4
     counts[0, 1] = 12
     drawn = str(confusion(counts, [f"class {number}" for number in range(classes)], "words"))
     assert (">75<" in drawn) == (classes == 3)
-    assert "class 0" in drawn
+    assert all(f">class {number}<" in drawn for number in range(classes))

@@ -124,6 +124,7 @@ def test_the_switch_switches_by_mouse_and_by_keyboard(browser: Any):
 
 
 def test_the_map_is_drawn_coloured_and_read(browser: Any):
+    draw_maps(browser)
     first, second = find(browser, ".map")
     places = [point.get_attribute("transform") for point in first.find_elements("css selector", ".mark")]
     assert len(places) == 40
@@ -145,6 +146,13 @@ def test_the_map_is_drawn_coloured_and_read(browser: Any):
     key.send_keys("\ue007")  # enter
     assert key.get_attribute("aria-pressed") == "true"
     assert find(browser, "[data-readout]")[0].text.endswith(names[0])
+
+
+def draw_maps(browser: Any) -> None:
+    """Scroll to the maps, which are drawn when they are nearly in sight."""
+    drawn = "const [box, done] = [document.querySelector('.space'), arguments[0]]; box.scrollIntoView();"
+    drawn += "const look = () => box.querySelector('.mark') ? done() : setTimeout(look, 20); look()"
+    browser.execute_async_script(drawn)
 
 
 def choose(browser: Any, choice: str, name: str) -> None:
@@ -171,6 +179,7 @@ def test_everything_can_be_reached_by_keyboard(browser: Any):
 def test_rules_of_accessibility(browser: Any, scheme: str, width: int):
     look(browser, scheme, width)
     browser.execute_script("document.querySelectorAll('details').forEach(part => { part.open = true })")
+    draw_maps(browser)
     found = axe.Axe().run(browser)["violations"]
     assert {rule["id"]: [node["html"][:160] for node in rule["nodes"]] for rule in found} == {}
 
@@ -203,6 +212,7 @@ def test_paper_shows_every_part(browser: Any):
     assert not seen(browser, "nav, audio, .switch")
     browser.execute_script("dispatchEvent(new Event('beforeprint'))")
     assert browser.execute_script("return [...document.querySelectorAll('details')].every(part => part.open)")
+    assert len(find(browser, ".mark")) >= 40
 
 
 def test_text_of_figures_does_not_overlap(browser: Any):

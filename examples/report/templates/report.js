@@ -18,6 +18,14 @@ document.addEventListener("play", (event) => {
   for (const sound of document.querySelectorAll("audio")) if (sound !== event.target) sound.pause();
 }, true);
 
+// What takes time to draw waits until it is nearly in sight, or goes to paper.
+const waiting = new Map();
+const start = (box) => { waiting.get(box)?.(box); waiting.delete(box); watch.unobserve(box); };
+const watch = new IntersectionObserver((entries) => {
+  for (const entry of entries) if (entry.isIntersecting) start(entry.target);
+}, { rootMargin: "150%" });
+const soon = (box, draw) => { waiting.set(box, draw); watch.observe(box); };
+
 // Maps of features: a colour and a shape for each value of a label.
 const SVG = "http://www.w3.org/2000/svg";
 const SHAPES = ["M-4 0a4 4 0 1 0 8 0a4 4 0 1 0-8 0z", "M-3.6-3.6h7.2v7.2h-7.2z", "M0-4.8L4.6 3.6h-9.2z", "M0-5L4.4 0 0 5-4.4 0z", "M0 4.8L-4.6-3.6h9.2z"];
@@ -29,7 +37,7 @@ const mark = (value) => {
   return path;
 };
 const collator = new Intl.Collator("en", { numeric: true });
-for (const box of document.querySelectorAll(".space")) {
+const space = (box) => {
   const { places, explained, labels, names } = JSON.parse(box.querySelector("script").textContent);
   const keys = box.querySelector(".keys");
   const readout = box.querySelector("[data-readout]");
@@ -92,11 +100,13 @@ for (const box of document.querySelectorAll(".space")) {
   };
   for (const select of box.querySelectorAll("select")) select.addEventListener("change", draw);
   draw();
-}
+};
+for (const box of document.querySelectorAll(".space")) soon(box, space);
 
 // On paper everything is open.
 let closed = [];
 addEventListener("beforeprint", () => {
+  for (const box of [...waiting.keys()]) start(box);
   closed = [...document.querySelectorAll("details:not([open])")];
   for (const part of closed) part.open = true;
 });
