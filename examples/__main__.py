@@ -14,7 +14,6 @@ from examples.compare import Study, compare
 from examples.data import DATA_SETS, find, load
 from examples.hardware import Hardware, first_process
 from examples.options import add_place_arguments, parsed_place
-from examples.plots import draw
 from examples.probes.command import probe, probe_parser
 from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_path
 from examples.report.command import report, report_parser
@@ -164,8 +163,6 @@ def _compare(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]
 
 
 def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
-    from examples.training import train  # noqa: PLC0415 - takes seconds
-
     console = Console(quiet=not first_process())
     recipe = build_recipe(parser, parsed)
     recipe.rows([parsed.row])
@@ -186,6 +183,7 @@ def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
         )
         console.print(run_sentence(run, METRICS[data.task]), highlight=False, soft_wrap=True)
         return 0
+    from examples.training import train  # noqa: PLC0415 - takes seconds
 
     def say(number: int, record: EpochRecord) -> None:
         console.print(epoch_line(number, recipe.epochs, record), highlight=False, soft_wrap=True)
@@ -218,6 +216,8 @@ def _show(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
 
 
 def _present(folder: Path, console: Console) -> None:
+    from examples.plots import draw  # noqa: PLC0415 - takes a second, and most commands draw nothing
+
     results = Results.read(folder / "results.json")
     show(results, console)
     pictures = "".join(f", {path}" for path in draw(results, folder))

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import scipy.io
 from numpy.typing import NDArray
 
 from examples.data.cache import UnreadableError
@@ -33,6 +32,8 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
     """
     if not path.is_file():
         raise UnreadableError(f"there is no file '{path}'")
+    import scipy.io  # takes half a second, and few data sets need it
+
     try:
         variables = scipy.io.loadmat(path, variable_names=list(names))
     except Exception as error:  # a damaged file makes the reader fail in a dozen ways

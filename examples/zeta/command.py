@@ -9,7 +9,6 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.zeta.experiment import experiment, plan
-from examples.zeta.figure import draw
 from examples.zeta.records import ZetaResults
 from examples.zeta.trial import Settings
 
@@ -39,6 +38,8 @@ def zeta(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) ->
         FileNotFoundError: There is no file to read.
         ValueError: A setting, the name of a dial, or the file is wrong; says what.
     """
+    from examples.zeta.figure import draw  # noqa: PLC0415 - takes a second
+
     console = Console()
     if parsed.read is not None:
         results = ZetaResults.read(parsed.read)

@@ -20,6 +20,7 @@ from examples.recipe import load_recipe
 from examples.results import Results
 
 REPOSITORY = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
 REAL = REPOSITORY.parent / "shared" / "data" / "utd_mhad"
 
 
@@ -67,27 +68,6 @@ def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys,
     assert sum(concatenated.complementary.values()) == pytest.approx(100)
 
 
-def test_same_seed_same_numbers_whatever_the_workers(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
-    more = ("--rows", "mask", "concatenation", "--epochs", "1")
-    assert run(recipe_file, mfeat_root, tmp_path / "one", "--workers", "1", *more) == 0
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-    command = [
-        sys.executable,
-        "-W",
-        "error::UserWarning",
-        "-m",
-        "examples",
-        "compare",
-        str(recipe_file),
-    ]
-    command += ["--root", str(mfeat_root), "--output", str(tmp_path / "two"), "--workers", "2", *more]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, check=False, capture_output=True, text=True)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert numbers(tmp_path / "one") == numbers(tmp_path / "two")
-    first, second = [run["score"] for run in numbers(tmp_path / "one")[:2]]
-    assert first != second or numbers(tmp_path / "one")[0]["epochs"] != numbers(tmp_path / "one")[1]["epochs"]
-
-
 def test_progress_is_one_bar_on_a_terminal(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
     screen = io.StringIO()
     study = Study(load_recipe(recipe_file), tmp_path, Place(mfeat_root), rows=["pix"])
@@ -114,7 +94,6 @@ def test_workers_end_with_the_process_that_waits(
     ended_by: signal.Signals,
     status: int,
 ):
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-m", "examples", "compare", str(recipe_file)]
     command += ["--root", str(mfeat_root), "--output", str(tmp_path / "out"), "--workers", "2"]
     command += ["--epochs", "100000", "--rows", "pix"]
@@ -123,7 +102,7 @@ def test_workers_end_with_the_process_that_waits(
         "--default-signal=INT",
         *command,
     ]  # a job in the background has its children ignore Ctrl-C
-    with subprocess.Popen(heeding, env=environment, cwd=tmp_path, stderr=subprocess.PIPE) as process:
+    with subprocess.Popen(heeding, env=ENVIRONMENT, cwd=tmp_path, stderr=subprocess.PIPE) as process:
         runs = [tmp_path / "out" / "pix" / f"seed-{seed}" / "last.ckpt" for seed in (0, 1)]
         wait_until(lambda: all(path.is_file() for path in runs))
         task = Path(f"/proc/{process.pid}/task/{process.pid}/children")

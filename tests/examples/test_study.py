@@ -1,6 +1,8 @@
 """Studies: what fails is shown, and rows are tuned on validation loss and seeds of their own."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -8,28 +10,38 @@ import pytest
 
 from examples.__main__ import main
 from examples.results import Results
-from tests.examples.test_cli import run
+from tests.examples.test_cli import ENVIRONMENT, numbers, run
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_run_that_fails_is_shown_and_stops_nothing(
-    recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys, workers: str
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
 ):
+    """In this process and in two others, with the same numbers."""
     text = recipe_file.read_text() + "  bad: {method: concatenation, settings: {learning_rate: 1.0e+30}}\n"
     recipe_file.write_text(text)
-    output = tmp_path / "out"
-    more = ("--workers", workers, "--rows", "bad", "pix")
-    assert run(recipe_file, mfeat_root, output, *more) == 1
-    words = " ".join(capsys.readouterr().out.split())
-    assert "bad, seed 1, failed, FloatingPointError: The loss is " in words
-    assert (
-        "bad failed with seeds 0, 1: FloatingPointError: The loss is nan in epoch 1: training diverged."
-        in words
-    )
-    results = Results.read(output / "results.json")
-    assert [(failure.row, failure.seed) for failure in results.failures] == [("bad", 0), ("bad", 1)]
-    assert [run.row for run in results.runs] == ["pix", "pix"]
-    assert main(["show", str(output)]) == 0
+    one, two = tmp_path / "one", tmp_path / "two"
+    more = ("--rows", "bad", "pix", "mask")
+    assert run(recipe_file, mfeat_root, one, "--workers", "1", *more) == 1
+    said = [capsys.readouterr().out]
+    command = [sys.executable, "-W", "error::UserWarning", "-m", "examples", "compare", str(recipe_file)]
+    command += ["--root", str(mfeat_root), "--output", str(two), "--workers", "2", *more]
+    done = subprocess.run(command, env=ENVIRONMENT, cwd=tmp_path, check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (1, "")
+    said.append(done.stdout)
+    for words in (" ".join(text.split()) for text in said):
+        assert "bad, seed 1, failed, FloatingPointError: The loss is " in words
+        assert (
+            "bad failed with seeds 0, 1: FloatingPointError: The loss is nan in epoch 1: training diverged."
+            in words
+        )
+    for results in (Results.read(folder / "results.json") for folder in (one, two)):
+        assert [(failure.row, failure.seed) for failure in results.failures] == [("bad", 0), ("bad", 1)]
+        assert [(run.row, run.seed) for run in results.runs] == [
+            (row, seed) for row in ("pix", "mask") for seed in (0, 1)
+        ]
+    assert numbers(one) == numbers(two)
+    assert len({json.dumps(run["epochs"]) for run in numbers(one)}) == 4
+    assert main(["show", str(two)]) == 0
 
 
 TUNED = """

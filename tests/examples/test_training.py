@@ -1,12 +1,8 @@
-"""One run: goes on where it was killed, chooses its epoch, spreads over processes, logs, and holds its memory."""
+"""One run: goes on where it was cut, chooses its epoch, logs, and holds its memory."""
 
 import csv
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +20,6 @@ from examples.runs import RunFolder
 from examples.task import FusionTask, read_records
 from examples.training import train
 
-REPOSITORY = Path(__file__).parents[2]
 SMALL = Network(width=8, residual_width=4, residual_blocks=1, latent=6, codes=5, head_width=4, head_hidden=8)
 ROWS = {
     "concatenation": Row("concatenation", quantise=False),
@@ -147,67 +142,6 @@ def test_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     )
     assert numbers(again) == numbers(whole)
     assert seen == list(range(step // 3 + 1, 4))
-
-
-def command(root: Path, output: Path, recipe_file: Path, *more: str) -> list[str]:
-    start = [sys.executable, "-m", "examples", "train", str(recipe_file), "--root", str(root)]
-    return [*start, "--output", str(output), *more]
-
-
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-
-
-def finished(arguments: list[str], folder: Path) -> str:
-    done = subprocess.run(
-        arguments, env=ENVIRONMENT, cwd=folder, check=False, capture_output=True, text=True, timeout=300
-    )
-    assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    return done.stdout
-
-
-def result(folder: Path) -> dict[str, object]:
-    run: dict[str, object] = json.loads((folder / "run.json").read_text())
-    del run["seconds"], run["processor_seconds"]
-    return run
-
-
-def test_killed_and_typed_again(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
-    arguments = command(mfeat_root, tmp_path / "killed", recipe_file, "--epochs", "40")
-    with subprocess.Popen(
-        arguments, env=ENVIRONMENT, cwd=tmp_path, stdout=subprocess.PIPE, text=True
-    ) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.startswith("epoch  3/40"):
-                process.send_signal(signal.SIGKILL)
-                break
-    assert process.wait() == -signal.SIGKILL
-    assert not (tmp_path / "killed" / "run.json").exists()
-    text = finished(arguments, tmp_path)
-    first = re.match(r"epoch +(\d+)/40", text)
-    assert first is not None
-    assert int(first[1]) >= 3
-    finished(command(mfeat_root, tmp_path / "whole", recipe_file, "--epochs", "40"), tmp_path)
-    assert result(tmp_path / "killed") == result(tmp_path / "whole")
-    assert "is finished already" in finished(arguments, tmp_path)
-
-
-def test_two_processes_hold_the_same_codebooks(tmp_path: Path):
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    arguments = [*launcher, "-m", "tests.examples.two_processes", str(tmp_path / "run")]
-    assert finished(arguments, tmp_path).count("the same") == 2
-
-
-def test_two_processes(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
-    """Lightning's launcher and torchrun give the same run."""
-    more = ("--devices", "2", "--batch_size", "10")
-    text = finished(command(mfeat_root, tmp_path / "one", recipe_file, *more), tmp_path)
-    assert text.count("epoch 2/2") == 1
-    arguments = command(mfeat_root, tmp_path / "two", recipe_file, *more)[1:]
-    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    finished([*launcher, *arguments], tmp_path)
-    assert result(tmp_path / "one") == result(tmp_path / "two")
-    assert len(result(tmp_path / "one")["epochs"]) == 2
 
 
 def test_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):

@@ -1,17 +1,16 @@
-"""Run by every one of two processes: train, then compare the codebooks with the other's."""
+"""The command line, run by each of two processes: after training, mask, codebooks and score are compared with the other's."""
 
 import sys
-from pathlib import Path
 from typing import Any
 
 import torch
 import torch.distributed as dist
 
 from examples import training
-from examples.hardware import Hardware
+from examples.__main__ import main
 from examples.nets.model import FusionModel, build_model
-from examples.runs import RunFolder
-from tests.examples.test_training import recipe, toy
+from examples.results import Run
+from examples.training import train
 
 
 def gathered(value: torch.Tensor) -> list[torch.Tensor]:
@@ -21,8 +20,8 @@ def gathered(value: torch.Tensor) -> list[torch.Tensor]:
     return held
 
 
-def main(folder: Path) -> None:
-    """Fail where the processes disagree."""
+def watched(*arguments: Any, **more: Any) -> Run:
+    """Train, and fail where the processes disagree."""
     models: list[FusionModel] = []
 
     def kept(*arguments: Any, **more: Any) -> FusionModel:
@@ -30,10 +29,7 @@ def main(folder: Path) -> None:
         return models[-1]
 
     training.build_model = kept
-    settings = recipe(epochs=2)
-    run = training.train(
-        "mask", settings, toy(), seed=0, folder=RunFolder(folder), hardware=Hardware(devices=2)
-    )
+    run = train(*arguments, **more)
     (model,) = models
     assert torch.equal(*gathered(model.fusion.weight.detach()))
     for quantizer in model.quantizers.values():
@@ -43,7 +39,9 @@ def main(folder: Path) -> None:
     dist.all_gather_object(scores, run.score)
     assert scores[0] == scores[1]
     print("the same")
+    return run
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    training.train = watched
+    sys.exit(main())

@@ -5,6 +5,8 @@ import pytest
 from tests.helpers import outcomes_of_two
 from tests.networks.processes import CHECKS, work
 
+pytestmark = pytest.mark.unchecked
+
 
 @pytest.fixture(scope="module")
 def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
