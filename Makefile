@@ -22,9 +22,9 @@ demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the 
 benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs; minutes, on a machine that does nothing else
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-test: $(VENV)/.test  ## Run the tests: first with the shapes in annotations checked, then all of them with coverage
+test: $(VENV)/.test  ## Run the tests: first the quick ones with the shapes in annotations checked, then all of them with coverage
 	$(BIN)/python -m pytest $(SPREAD) -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
-	  -m "not unchecked" tests --ignore=tests/examples
+	  -m "not unchecked and not slow" tests --ignore=tests/examples
 	$(BIN)/python -m pytest $(SPREAD) --cov $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, format and spelling

@@ -8,11 +8,6 @@ settings.register_profile("repeatable", derandomize=True, deadline=None, max_exa
 settings.load_profile("repeatable")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Name the markers of these tests."""
-    config.addinivalue_line("markers", "slow: compiles with the real backend, or starts processes")
-
-
 @pytest.fixture(autouse=True)
 def _seed() -> None:
     """Start every test from the same random numbers."""

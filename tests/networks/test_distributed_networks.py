@@ -5,7 +5,7 @@ import pytest
 from tests.helpers import outcomes_of_two
 from tests.networks.processes import CHECKS, work
 
-pytestmark = pytest.mark.unchecked
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
