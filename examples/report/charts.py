@@ -128,6 +128,7 @@ def scores(rows: Mapping[str, Sequence[float]], base: str | None, label: str, de
             mean, half = found[name].mean, found[name].half_width
             if not math.isnan(half):
                 axis.hlines(place, mean - half, mean + half, color=INK, linewidth=1.3)
+                axis.plot(mean, place, "|", color=INK, markersize=12, markeredgewidth=2)
             axis.plot(
                 values,
                 [place] * len(values),
@@ -137,7 +138,6 @@ def scores(rows: Mapping[str, Sequence[float]], base: str | None, label: str, de
                 markeredgewidth=0.5,
                 markersize=5,
             )
-            axis.plot(mean, place, "|", color=INK, markersize=12, markeredgewidth=2)
         if base is not None:
             axis.axvline(found[base].mean, color=INK, linewidth=0.9, linestyle=":", zorder=0)
         axis.set_yticks(range(len(rows)), list(rows))

@@ -120,7 +120,8 @@ def _scores(results: Results) -> Figure:
     rows, base = results.rows(), best_alone(results)
     values = {name: [run.score for run in runs] for name, runs in rows.items()}
     means = ", ".join(f"{name} {mean_score(runs).mean:.1f}" for name, runs in rows.items())
-    words = "Dots: the seeds. Bars: their mean and its 95 % interval."
+    several = any(len(scores) > 1 for scores in values.values())
+    words = "Dots: the seeds. Bars: their mean and its 95 % interval." if several else "One seed of each row."
     if base is not None:
         words += f" Dotted: the mean of {base}, the best alone."
     drawn = charts.scores(values, base, f"{results.metric}, %", f"{results.metric} by row, the mean: {means}")
