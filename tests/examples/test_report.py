@@ -280,15 +280,13 @@ def test_figures_use_the_colours_of_the_page():
 
 
 def test_scores_of_every_seed_are_drawn():
-    rows = {"image": [60.0, 64.0, 68.0], "one seed": [70.0]}
-    drawn = str(scores(rows, "image", "accuracy, %", "words"))
-    assert ">one seed<" in drawn
-    assert (
-        drawn.count("<use")
-        - str(scores({"image": [60.0], "one seed": [70.0]}, "image", "accuracy, %", "words")).count("<use")
-        == 2
-    )
-    assert "var(--c0)" in drawn
+    def marks(**rows: list[float]) -> int:
+        drawn = str(scores(rows, "image", "accuracy, %", "words"))
+        assert all(f">{name}<" in drawn for name in rows)
+        return drawn.count("<use")
+
+    more = marks(image=[60.0, 64.0, 68.0], mask=[70.0]) - marks(image=[60.0], mask=[70.0])
+    assert more == 3  # two seeds, and a mean
 
 
 @pytest.mark.parametrize("classes", [3, 30])
