@@ -37,18 +37,19 @@ def map_features(
 
     names = parameters[: len(args)]
     if all(name in names or name in kwargs for name in modalities):
-        by_position = map(fitting, names, args)
+        by_position = [fitting(name, value) for name, value in zip(names, args, strict=False)]
         return (*by_position, *args[len(names) :]), {name: fitting(name, kwargs[name]) for name in kwargs}
-    if args and isinstance(args[0], Mapping | list | tuple):
+    if args and isinstance(args[0], (Mapping, list, tuple)):
         return (_map_collection(function, modalities, args[0]), *args[1:]), kwargs
     if not args and kwargs:
         name, first = next(iter(kwargs.items()))
-        if isinstance(first, Mapping | list | tuple):
+        if isinstance(first, (Mapping, list, tuple)):
             return args, {**kwargs, name: _map_collection(function, modalities, first)}
     named = {name: function(name, value) for name, value in kwargs.items() if name in modalities}
     unnamed = [name for name in modalities if name not in named]
     _expect_all(modalities, [*named, *unnamed[: len(args)]])
-    return (*map(function, unnamed, args), *args[len(unnamed) :]), {**kwargs, **named}
+    changed = [function(name, value) for name, value in zip(unnamed, args, strict=False)]
+    return (*changed, *args[len(unnamed) :]), {**kwargs, **named}
 
 
 def collect_features(
@@ -59,7 +60,7 @@ def collect_features(
     if isinstance(first, Mapping):
         given = {**first, **kwargs}
     else:
-        positional = first if isinstance(first, list | tuple) else args
+        positional = first if isinstance(first, (list, tuple)) else args
         unnamed = [name for name in modalities if name not in kwargs]
         _expect_count(unnamed, len(positional))
         given = {**dict(zip(unnamed, positional, strict=True)), **kwargs}
@@ -80,7 +81,8 @@ def _map_collection(
         _expect_all(modalities, features)
         return with_entries(features, {name: function(name, features[name]) for name in modalities})
     _expect_count(modalities, len(features))
-    return with_entries(features, dict(enumerate(map(function, modalities, features))))
+    changed = [function(name, value) for name, value in zip(modalities, features, strict=False)]
+    return with_entries(features, dict(enumerate(changed)))
 
 
 def _expect_all(modalities: Collection[str], given: Collection[Any]) -> None:

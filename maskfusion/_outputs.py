@@ -29,7 +29,7 @@ def map_entry(function: Callable[[Any], Tensor], output: Any, entry: int | str |
         with_field: Any = getattr(output, "_replace", by_name)  # of a named tuple, or of a dataclass
         if with_field is not None and hasattr(output, entry):
             return with_field(**{entry: function(getattr(output, entry))})
-    elif isinstance(output, tuple | list) and -len(output) <= entry < len(output):
+    elif isinstance(output, (tuple, list)) and -len(output) <= entry < len(output):
         return with_entries(output, {entry % len(output): function(output[entry])})
     there = list(output) if isinstance(output, Mapping) else type(output).__name__
     raise ValueError(f"`entry` (={entry!r}) must name an entry of what `fusion` returns: {there}.")

@@ -1,6 +1,6 @@
 """Reading a parameter that is cut into pieces, one a process (FSDP2)."""
 
-from typing import cast
+from typing import Any, cast
 
 from torch import Tensor
 
@@ -11,6 +11,6 @@ def gathered(weight: Tensor) -> Tensor:
     Every process must call it. The gradient of a piece is that of this process's own loss, not a mean over processes, so it is right
     for a loss that is the same on all, such as a penalty.
     """
-    if not hasattr(weight, "full_tensor"):
+    if not hasattr(type(weight), "full_tensor"):  # the compiler of PyTorch 2.4 asks classes only
         return weight
-    return cast("Tensor", weight.full_tensor())
+    return cast("Tensor", cast("Any", weight).full_tensor())

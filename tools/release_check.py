@@ -40,10 +40,10 @@ LENIENT = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning", 
 PROBE = """
 import json, sys, time
 start = time.process_time(); import torch, einops, typing_extensions
-middle = time.process_time(); before = set(sys.modules)
+middle = time.process_time(); before = {name.split(".")[0] for name in sys.modules}
 import maskfusion
 end = time.process_time()
-names = {name.split(".")[0] for name in set(sys.modules) - before} - set(sys.stdlib_module_names)
+names = {name.split(".")[0] for name in sys.modules} - before - set(sys.stdlib_module_names)
 print(json.dumps([middle - start, end - middle, sorted(names), maskfusion.__file__, maskfusion.__version__, torch.__version__]))
 """
 
@@ -160,7 +160,7 @@ def test(python: Path, folder: Path, *, pinned: bool) -> None:
         shutil.copy(ROOT / name, folder)
     ignored = [f"--ignore=tests/{name}" for name in ELSEWHERE]
     warnings = () if pinned else LENIENT
-    said = run(python, "-m", "pytest", "-q", "-rs", *warnings, *ignored, "tests", cwd=folder)
+    said = run(python, "-m", "pytest", "-q", "-rfEs", "--tb=short", *warnings, *ignored, "tests", cwd=folder)
     print("  " + "\n  ".join(said.strip().splitlines()[-12:]))
 
 
