@@ -59,6 +59,20 @@ def test_scores_on_real_pairs():
         assert score(mean_score(results.rows()["concatenation"])) in line("concatenated")
 
 
+def test_the_vote():
+    confirmed = [
+        Results.read(RESULTS / "study" / f"confirm-{name}.json")
+        for name in ("again-utd-skeleton-inertial", "av-digits-300", "utd-depth-skeleton")
+    ]
+    (start,) = [place for place, each in enumerate(LINES) if each.startswith("**What does beat it**")]
+    shown = " ".join(LINES[start : start + 4])
+    for results in confirmed:
+        for row in ("mask-uniform-vote", "uniform-vote"):
+            difference = against(results, row, "concatenation")
+            assert f"{difference.mean:+.1f} ± {difference.half_width:.1f}" in shown
+        assert f"({results.recipe['seeds']}" in shown
+
+
 @pytest.mark.parametrize(
     ("words", "row"),
     [
