@@ -59,18 +59,35 @@ def test_scores_on_real_pairs():
         assert score(mean_score(results.rows()["concatenation"])) in line("concatenated")
 
 
+def test_penn_action():
+    results = Results.read(RESULTS / "study" / "penn-action.json")
+    (start,) = [place for place, each in enumerate(LINES) if "On Penn Action" in each]
+    shown = " ".join(LINES[start : start + 2])
+    for row in ("uniform", "mask-uniform", "mmpareto"):
+        difference = against(results, row, "concatenation")
+        assert f"{difference.mean:+.1f} ± {difference.half_width:.1f}" in shown
+    assert f"{results.samples['test']:,} test clips" in shown
+
+
 def test_the_vote():
     confirmed = [
         Results.read(RESULTS / "study" / f"confirm-{name}.json")
         for name in ("again-utd-skeleton-inertial", "av-digits-300", "utd-depth-skeleton")
     ]
     (start,) = [place for place, each in enumerate(LINES) if each.startswith("**What does beat it**")]
-    shown = " ".join(LINES[start : start + 4])
+    shown = " ".join(LINES[start : start + 5])
     for results in confirmed:
         for row in ("mask-uniform-vote", "uniform-vote"):
             difference = against(results, row, "concatenation")
             assert f"{difference.mean:+.1f} ± {difference.half_width:.1f}" in shown
         assert f"({results.recipe['seeds']}" in shown
+    for name in ("penn-action", "utd-all"):
+        results = Results.read(RESULTS / "study" / f"{name}.json")
+        difference, beyond = (
+            against(results, "mask-uniform-vote", base) for base in ("concatenation", best_alone(results))
+        )
+        assert f"{difference.mean:+.1f} ± {difference.half_width:.1f}" in shown
+        assert beyond.mean > beyond.half_width
 
 
 @pytest.mark.parametrize(
