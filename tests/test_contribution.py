@@ -135,7 +135,6 @@ def test_sampling_comes_close_within_its_error() -> None:
     assert errors[0] / errors[1] == pytest.approx(4, rel=0.3), "with the root of the number of orders"
 
 
-@pytest.mark.slow
 def test_standard_errors_are_right_on_average() -> None:
     exact = play(glove, NAMES[:4]).shapley["a"]
     generator = torch.Generator().manual_seed(0)

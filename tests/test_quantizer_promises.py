@@ -40,7 +40,6 @@ def test_the_profiler_sees_such_a_matrix() -> None:
     assert largest >= 4096 * 512 * FLOAT
 
 
-@pytest.mark.slow
 def test_codebook_of_65536() -> None:
     vq = mf.VectorQuantizer(8, 65_536)
     z = torch.randn(2, 8, 32, 32, requires_grad=True)
@@ -121,7 +120,6 @@ def autoencoder(images: Tensor, restart_threshold: float, steps: int) -> tuple[f
     return found.perplexity.item(), error.item()
 
 
-@pytest.mark.slow
 def test_restarts_keep_codes_in_use_on_real_data() -> None:
     images = digits(6000)
     with_restarts, without = (autoencoder(images, threshold, steps=200) for threshold in (0.05, 0.0))

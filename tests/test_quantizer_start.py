@@ -93,7 +93,6 @@ def test_a_code_restarts_once(count: int) -> None:
     assert float((vq.codebook[3] - before).abs().max()) < 0.2, "not again in the next batch"
 
 
-@pytest.mark.slow
 def test_few_vectors_for_each_code_are_no_reason_to_restart() -> None:
     codebook = torch.eye(8) * 10
     vq = quantizer(codebook, decay=0.99, restart_threshold=0.5)

@@ -8,7 +8,6 @@ from torch import Tensor, nn
 
 import maskfusion as mf
 
-pytestmark = pytest.mark.slow
 Optimizer = Callable[[nn.Module], torch.optim.Optimizer]
 WIDTH = 32
 
