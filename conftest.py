@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 import torch
 
-os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is first imported
+if not torch.cuda.is_available():  # on a GPU the kernels are compiled and run
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # Triton reads it when it is first imported
 
 
 @pytest.fixture(autouse=True)

@@ -4,17 +4,20 @@
 lines. It is what ``torch.export`` records (an exported program then runs without maskfusion) and what the tests compare with.
 """
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import Any, NamedTuple, cast
 
 import torch
 from einops import rearrange
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
+from maskfusion._hardware import prefers_kernels
 from maskfusion._search import Distances, blocks
 from maskfusion._straight_through import straight_through
 
-GRADIENT_BLOCK = 1 << 18
-"""Elements of the gradient that are computed at once: 1 MiB in float32, which stays in the cache."""
+GRADIENT_BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 24
+"""Elements of the gradient computed at once: 1 MiB in float32, which stays in the cache, and enough to keep a GPU busy."""
 
 
 class Assignment(NamedTuple):
@@ -39,7 +42,14 @@ def assign(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -
 
     A vector that is not finite must not be counted.
     """
-    found = (assign_plain if _is_exporting() else _assign)(vectors, codebook, finite, counted)
+    found: tuple[Tensor, ...]
+    if _is_exporting():
+        found = assign_plain(vectors, codebook, finite, counted)
+    elif prefers_kernels(vectors, vectors.shape[-1]):
+        apply = cast("Callable[..., tuple[Tensor, ...]]", _AssignByKernels.apply)
+        found = apply(vectors, codebook, finite, counted)
+    else:
+        found = _assign(vectors, codebook, finite, counted)
     quantized, indices, counts, residuals, commitment, fit = found
     return Assignment(quantized, indices, counts.detach(), residuals.detach(), commitment, fit)
 
@@ -69,13 +79,17 @@ def assign_plain(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Ten
     )
 
 
-_is_exporting = getattr(torch.compiler, "is_exporting", lambda: False)  # new in torch 2.7
+def _is_exporting() -> bool:
+    """As ``torch.compiler.is_exporting()``, which is new in PyTorch 2.7, and for which Dynamo put True up to 2.12 wherever it compiles."""
+    return getattr(torch.compiler, "_is_exporting_flag", False)
 
 
 @torch.library.custom_op("maskfusion::assign", mutates_args=())
 def _assign(
     vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    if prefers_kernels(vectors, vectors.shape[-1]):
+        return _by_kernels(vectors, codebook, finite, counted)
     groups, size, dim = vectors.shape
     codes = len(codebook)
     quantized, indices = torch.empty_like(vectors), torch.empty_like(finite, dtype=torch.int64)
@@ -118,18 +132,25 @@ def _(
 def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
     vectors, _, _, counted = inputs
     quantized, _, _, residuals, _, _ = output
+    ctx.set_materialize_grads(False)
     ctx.save_for_backward(vectors, quantized, counted, residuals)
 
 
 def _backward(
-    ctx: Any, for_codes: Tensor, *others: Tensor
+    ctx: Any,
+    for_codes: Tensor | None,
+    *others: Tensor | None,
+    pull: Callable[..., Tensor] | None = None,
 ) -> tuple[Tensor | None, Tensor | None, None, None]:
     vectors, quantized, counted, residuals = ctx.saved_tensors
     _, _, _, for_commitment, for_fit = others
     for_vectors = for_codebook = None
     if ctx.needs_input_grad[0]:
-        for_vectors = _pull(for_codes, vectors, quantized, counted, 2 * for_commitment)
-    if ctx.needs_input_grad[1]:
+        for_vectors = for_codes
+        if for_commitment is not None:
+            gradient = torch.zeros_like(vectors) if for_codes is None else for_codes
+            for_vectors = (pull or _pull)(gradient, vectors, quantized, counted, for_commitment)
+    if ctx.needs_input_grad[1] and for_fit is not None:
         for_codebook = -2 * for_fit * residuals
     return for_vectors, for_codebook, None, None
 
@@ -137,19 +158,55 @@ def _backward(
 torch.library.register_autograd("maskfusion::assign", _backward, setup_context=_save)
 
 
+class _AssignByKernels(torch.autograd.Function):
+    """The same on a GPU, without what it costs to call an operator: as much as all the kernels of a step."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        found = _by_kernels(vectors, codebook, finite, counted)
+        ctx.mark_non_differentiable(*found[1:4])
+        _save(ctx, (vectors, codebook, finite, counted), found)
+        return found
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:
+        return _backward(ctx, *gradients, pull=_pulled)
+
+
+def _by_kernels(
+    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+    quantized, indices, counts, residuals, error = _kernels.assign(vectors, codebook, finite, counted)
+    return quantized, indices, counts, residuals, error, error.clone()
+
+
 @torch.library.custom_op("maskfusion::pull", mutates_args=())
 def _pull(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
-    """``gradient + scale * (vectors - quantized)`` where counted, else ``gradient``, in blocks."""
+    return _pulled(gradient, vectors, quantized, counted, scale)
+
+
+def _pulled(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
+    """``gradient + 2 * scale * (vectors - quantized)`` where counted, else ``gradient``; in blocks, or by the kernel."""
+    if prefers_kernels(vectors, vectors.shape[-1]):
+        from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+        return _kernels.pull(gradient, vectors, quantized, counted, scale)
     pulled = torch.empty_like(vectors)
     groups, size, dim = vectors.shape
-    group_step, step = max(1, GRADIENT_BLOCK // max(1, size * dim)), max(1, GRADIENT_BLOCK // dim)
+    held = GRADIENT_BLOCK if vectors.device.type == "cpu" else ACCELERATOR_BLOCK
+    group_step, step = max(1, held // max(1, size * dim)), max(1, held // dim)
     for group in range(0, groups, group_step):
         for start in range(0, size, step):
             block = slice(group, group + group_step), slice(start, start + step)
             difference = torch.where(
                 counted[block][..., None], vectors[block].float() - quantized[block].float(), 0
             )
-            pulled[block] = torch.addcmul(gradient[block].float(), difference, scale)
+            pulled[block] = torch.addcmul(gradient[block].float(), difference, scale, value=2)
     return pulled
 
 

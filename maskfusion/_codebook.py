@@ -4,6 +4,8 @@ import torch
 from torch import Tensor
 from torch import distributed as dist
 
+from maskfusion._hardware import prefers_kernels
+
 
 class Processes:
     """The processes that share a codebook: a group, or all there are at the moment of the call.
@@ -54,20 +56,30 @@ class Processes:
         Returns:
             float32 ``(codes, dim)`` and, 0-d bool, whether there was any vector to pick.
         """
-        here = counted.sum()
+        places = counted.flatten().cumsum(0)
+        here = places[-1] if len(places) else places.sum()
         total, before = self.counted(here)
-        order = torch.arange(codes, device=rows.device)
-        # (k + frac(k * golden ratio)) / codes of the way, in 16-bit fixed point, so that every process gets the same integers
-        wanted = ((order << 16) + order * 40503 % (1 << 16)) * total // (codes << 16) - before
-        mine = (wanted >= 0) & (wanted < here)
-        if rows.shape[0] * rows.shape[1] == 0:
-            picked = rows.new_zeros(codes, rows.shape[2], dtype=torch.float32)
+        if len(places) and prefers_kernels(rows, rows.shape[2]):
+            from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+            picked = _kernels.spread(rows, places, total, before, codes)
         else:
-            position = torch.searchsorted(counted.flatten().cumsum(0), wanted, right=True)
-            position = position.clamp(max=rows.shape[0] * rows.shape[1] - 1)
-            picked = rows[position // rows.shape[1], position % rows.shape[1]].float()
-        (picked,) = self.summed(torch.where(mine[:, None], picked, 0))
+            picked = _spread(rows, places, total, before, codes)
+        (picked,) = self.summed(picked)
         return picked, total > 0
+
+
+def _spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor, codes: int) -> Tensor:
+    """Pick ``codes`` vectors of ``(groups, size, dim)`` by their places among the counted ones; zero where another process has it."""
+    groups, size, dim = rows.shape
+    if groups * size == 0:
+        return rows.new_zeros(codes, dim, dtype=torch.float32)
+    order = torch.arange(codes, device=rows.device)
+    # (k + frac(k * golden ratio)) / codes of the way, in 16-bit fixed point, so that every process gets the same integers
+    wanted = ((order << 16) + order * 40503 % (1 << 16)) * total // (codes << 16) - before
+    position = torch.searchsorted(places, wanted, right=True).clamp(max=groups * size - 1)
+    picked = rows[position // size, position % size].float()
+    return torch.where(((wanted >= 0) & (wanted < places[-1]))[:, None], picked, 0)
 
 
 def _is_distributed() -> bool:

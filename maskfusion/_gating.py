@@ -5,11 +5,13 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
+from maskfusion._hardware import prefers_kernels
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BLOCK = 1 << 18
-"""Elements of gradient times features that are held at once: 1 MiB in float32, which stays in the cache."""
+BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 22
+"""Elements of gradient times features held at once: 1 MiB in float32, which stays in the cache, and enough to keep a GPU busy."""
 
 
 def channel_sums(left: Tensor, right: Tensor, channel_dim: int) -> Tensor:
@@ -17,7 +19,8 @@ def channel_sums(left: Tensor, right: Tensor, channel_dim: int) -> Tensor:
     others = [dim for dim in range(left.ndim) if dim != channel_dim]
     dtype = torch.promote_types(left.dtype, torch.float32)
     longest = max(others, key=lambda dim: left.shape[dim])
-    step = max(1, BLOCK * left.shape[longest] // max(1, left.numel()))
+    block = BLOCK if left.device.type == "cpu" else ACCELERATOR_BLOCK
+    step = max(1, block * left.shape[longest] // max(1, left.numel()))
     total = torch.zeros(left.shape[channel_dim], dtype=dtype, device=left.device)
     for a, b in zip(torch.split(left, step, longest), torch.split(right, step, longest), strict=True):
         total = total + (a.to(dtype) * b.to(dtype)).sum(others)
@@ -47,9 +50,35 @@ class GatedFeatures(torch.autograd.Function):
         (gradient,) = gradients
         features, gate = ctx.saved_tensors
         wants_features, wants_gate, _ = ctx.needs_input_grad
+        if wants_features and wants_gate and _in_one_pass(gradient, features):
+            return *_both(gradient, features, gate, ctx.channel_dim), None
         for_features = gradient * _aligned(gate, gradient, ctx.channel_dim) if wants_features else None
         for_gate = channel_sums(gradient, features, ctx.channel_dim).to(gate.dtype) if wants_gate else None
         return for_features, for_gate, None
+
+
+def _in_one_pass(*tensors: Tensor) -> bool:
+    """Whether the Triton kernel does it: not where the result is differentiated again."""
+    wide = any(tensor.dtype == torch.float64 for tensor in tensors)
+    return all(map(prefers_kernels, tensors)) and not wide and not torch.is_grad_enabled()
+
+
+def _both(gradient: Tensor, features: Tensor, gate: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
+    """Both gradients at once; channels that are last in memory stay last."""
+    from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+    channels, before = len(gate), features.shape[:channel_dim].numel()
+    channels_last = features.movedim(channel_dim, -1).is_contiguous()
+
+    def folded(tensor: Tensor) -> Tensor:
+        if channels_last:
+            return tensor.movedim(channel_dim, -1).contiguous().view(-1, channels, 1)
+        return tensor.contiguous().view(before, channels, -1)
+
+    gated, sums = _kernels.gate_backward(folded(gradient), folded(features), gate)
+    if channels_last:
+        gated = gated.view(features.movedim(channel_dim, -1).shape).movedim(-1, channel_dim)
+    return gated.view(features.shape), sums.to(gate.dtype)
 
 
 def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:

@@ -19,6 +19,7 @@ from maskfusion._checks import (
     refuse_nonfinite,
 )
 from maskfusion._codebook import Processes, in_backward
+from maskfusion._hardware import prefers_kernels
 from maskfusion._quantized import Quantized
 from maskfusion._search import of_finite_length
 from maskfusion._steady_state import SteadyState
@@ -168,10 +169,10 @@ class VectorQuantizer(SteadyState):
         vectors = z.movedim(self.channel_dim, -1)
         vectors = vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
         finite = of_finite_length(vectors.detach())
-        real = torch.ones_like(finite) if mask is None else mask.reshape(finite.shape)
+        counted = finite if mask is None else finite & mask.reshape(finite.shape)
         if self.on_nonfinite == "raise":
-            refuse_nonfinite("z", finite | ~real)
-        return self._constrained(vectors), finite, finite & real
+            refuse_nonfinite("z", finite if mask is None else finite | ~mask.reshape(finite.shape))
+        return self._constrained(vectors), finite, counted
 
     def _constrained(self, vectors: Tensor) -> Tensor:
         return vectors if self.constraint is None else self.constraint(vectors)
@@ -187,7 +188,8 @@ class VectorQuantizer(SteadyState):
             return found, found.counts
         fresh, available = self.processes.evenly_spread(vectors.detach(), counted, self.codebook_size)
         self._begin(fresh, available)
-        found = assign(vectors, self.codebook, finite, counted)
+        codebook = self.previous_codebook if self.decay is not None else self.codebook
+        found = assign(vectors, codebook, finite, counted)
         counts, residuals = self.processes.summed(found.counts, found.residuals)
         self._follow(counts, residuals, fresh)
         return found, counts
@@ -232,30 +234,44 @@ class VectorQuantizer(SteadyState):
 
     @torch.no_grad()
     def _begin(self, fresh: Tensor, available: Tensor) -> None:
-        """Take the first codes from the first batch that has any vector."""
-        codes = torch.where(available & ~self.initialized, fresh, self.codebook)
+        """Take the first codes from the first batch that has any vector; a codebook that follows does so when it has been used."""
+        codes = torch.where(available > self.initialized, fresh, self.codebook, out=self.previous_codebook)
         if self.decay is None:  # an optimiser knows no constraint
-            codes = torch.where(available, self._constrained(codes), codes)
-        self.codebook.copy_(codes)
+            self.codebook.copy_(torch.where(available, self._constrained(codes), codes))
+            self.previous_codebook.copy_(self.codebook)
         self.initialized.logical_or_(available)
-        self.previous_codebook.copy_(self.codebook)
 
     @torch.no_grad()
     def _follow(self, counts: Tensor, residuals: Tensor, fresh: Tensor) -> None:
         """Move the running counts and means by one batch, then restart what nobody uses."""
+        rate = 1 - (USAGE_DECAY if self.decay is None else self.decay)
+        codebook: Tensor = self.codebook if self.decay is None else self.previous_codebook
+        if prefers_kernels(counts, self.dim) and (self.decay is None or self.constraint is None):
+            from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+            moves = residuals if self.decay is not None else None
+            rest = rate, self.epsilon, self.restart_threshold
+            codes, size = _kernels.follow(codebook, self.cluster_size, counts, moves, fresh, *rest)
+        else:
+            codes, size = self._followed(codebook, counts, residuals, fresh, rate)
+        self.codebook.copy_(codes)
+        self.cluster_size.copy_(size)
+
+    def _followed(
+        self, codebook: Tensor, counts: Tensor, residuals: Tensor, fresh: Tensor, rate: float
+    ) -> tuple[Tensor, Tensor]:
+        """The codebook and the running counts to go on with."""
         seen = counts.sum() > 0
-        step = torch.where(seen, 1 - (USAGE_DECAY if self.decay is None else self.decay), 0.0)
+        step = seen * rate
         size = self.cluster_size.lerp(counts, step)
-        mean = size.mean()
+        total = size.sum()
+        mean = total / self.codebook_size
         restarts = (size < self.restart_threshold * mean) & seen
-        codebook: Tensor = self.codebook
         if self.decay is not None:
-            total = size.sum()
-            smoothed = (size + self.epsilon) / (total + self.codebook_size * self.epsilon) * total
-            moved = self._constrained(codebook + step * residuals / smoothed[:, None])
+            smoothed = (size + self.epsilon) * (total / (total + self.codebook_size * self.epsilon))
+            moved = self._constrained(torch.addcdiv(codebook, step * residuals, smoothed[:, None]))
             codebook = torch.where(seen, moved, codebook)
-        self.codebook.copy_(torch.where(restarts[:, None], fresh, codebook))
-        self.cluster_size.copy_(torch.where(restarts, mean, size))
+        return torch.where(restarts[:, None], fresh, codebook), torch.where(restarts, mean, size)
 
     def encode(self, z: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         """Index of the nearest code of every vector; changes nothing.

@@ -1,12 +1,12 @@
 """The search for the nearest code: in float32, centred, in blocks, never a (vectors x codes) matrix."""
 
 import math
-import os
 from collections.abc import Iterator
 
 import torch
 from torch import Tensor, nn
 
+from maskfusion._hardware import prefers_kernels
 from maskfusion._typing import Float, Int
 
 TILE = 2048
@@ -17,9 +17,6 @@ CPU_BLOCK = 1 << 19
 
 ACCELERATOR_BLOCK = 1 << 26
 """Distances held at once on an accelerator: 256 MiB in float32, enough to keep it busy."""
-
-FUSED_DIM = 256
-"""Longer vectors do not fit into the registers of the Triton kernel and are left to the blocked search."""
 
 
 def nearest_code(
@@ -78,10 +75,6 @@ class Distances:
 
     def nearest(self, centred: Tensor) -> Tensor:
         """Index of the nearest code, int64 ``(vectors,)``, of vectors ``(vectors, dim)`` from which ``centre`` was taken."""
-        if prefers_fused(centred):
-            from maskfusion import _fused_search  # noqa: PLC0415 - Triton takes long to import, and few have it
-
-            return _fused_search.nearest(centred.contiguous(), self.codes, self.norms[: self.count])
         smallest, index = self._in_tile(centred, 0)
         for start in range(self.tile, self.count, self.tile):
             distance, candidate = self._in_tile(centred, start)
@@ -99,11 +92,6 @@ class Distances:
         return smallest, in_column.argmin(1) * self.columns + column + start
 
 
-def prefers_fused(vectors: Tensor) -> bool:
-    """Whether to search with the Triton kernel: on request only, until it has been measured on a device."""
-    return vectors.is_cuda and vectors.shape[1] <= FUSED_DIM and os.environ.get("MASKFUSION_TRITON") == "1"
-
-
 def of_finite_length(vectors: Tensor) -> Tensor:
     """Which of the vectors ``(groups, size, dim)`` have a finite length in float32, as bool ``(groups, size)``.
 
@@ -111,6 +99,10 @@ def of_finite_length(vectors: Tensor) -> Tensor:
     """
     if torch.compiler.is_compiling():
         return vectors.float().square().sum(-1).isfinite()
+    if prefers_kernels(vectors, vectors.shape[-1]):
+        from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+        return _kernels.finite(vectors)
     finite = torch.empty(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
     groups, size, dim = vectors.shape
     for block in blocks(groups, size, dim, vectors.device):  # so that the squares stay in the cache
@@ -130,6 +122,11 @@ def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator
 
 @torch.library.custom_op("maskfusion::nearest_code", mutates_args=())
 def _nearest_code(vectors: Tensor, codebook: Tensor) -> Tensor:
+    if prefers_kernels(vectors, vectors.shape[-1]):
+        from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+
+        nearest: Tensor = _kernels.nearest(vectors, codebook.float())
+        return nearest
     indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
     with torch.autocast(vectors.device.type, enabled=False):
         distances = Distances(codebook.float())

@@ -4,6 +4,7 @@ import argparse
 import json
 import os
 import platform
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
 from importlib.metadata import version
@@ -15,8 +16,8 @@ import torch
 from rich.console import Console
 
 from tests.benchmarks import report
-from tests.benchmarks.contenders import CODEBOOKS, MASKS, RIVALS, SHAPES, changed_by_bf16
-from tests.benchmarks.measure import build, ceiling, interleaved, peak_memory
+from tests.benchmarks.contenders import CODEBOOKS, MASKS, ON_GPU, RIVALS, SHAPES, changed_by_bf16
+from tests.benchmarks.measure import build, busy, ceiling, interleaved, peak_memory
 from tests.benchmarks.targets import Entry, floor, targets
 from tests.benchmarks.training import PARTS, PUBLISHED, STEPS, operations
 
@@ -28,6 +29,7 @@ GROUPS = {
     "parts": {name: f"parts: {name}" for name in PARTS},
 }
 APART = ("training-step", "parts")  # minutes by themselves, so only when they are asked for
+AT_ONCE = 8
 PROFILED = ("ours, channels last", "one-hot, unfused mask, channels last")
 
 
@@ -87,11 +89,22 @@ def _options() -> argparse.Namespace:
 
 def _measure(group: str, base: str, rounds: int, device: str, threads: int) -> dict[str, Entry]:
     """Time and memory of every case; memory comes first, while this process holds nothing."""
-    cases = GROUPS[group]
-    peaks = {name: peak_memory(case, device) for name, case in cases.items()}
-    timings = interleaved(build(cases, device), rounds=rounds, device=device, threads=threads)
+    cases = dict(GROUPS[group])
+    if device != "cpu" and group in SHAPES:
+        cases |= {rival: f"{group}: {rival}" for rival in ON_GPU}
+    with ThreadPoolExecutor(
+        1 if device == "cpu" else AT_ONCE
+    ) as pool:  # a GPU counts the memory of each process by itself
+        peaks = dict(zip(cases, pool.map(peak_memory, cases.values(), [device] * len(cases)), strict=True))
+    steps = build(cases, device)
+    timings = interleaved(steps, rounds=rounds, device=device, threads=threads)
     return {
-        name: {**asdict(timing), "peak": peaks[name], "ratio": timing.median / timings[base].median}
+        name: {
+            **asdict(timing),
+            "peak": peaks[name],
+            "ratio": timing.median / timings[base].median,
+            **(busy(steps[name], rounds) if device != "cpu" else {}),
+        }
         for name, timing in timings.items()
     }
 

@@ -1,5 +1,6 @@
 """What is compared: one training step of each quantiser and mask, forward and backward."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple
@@ -109,10 +110,22 @@ def ours_autocast(shape: Shape) -> Step:
     return quantizer_step(under_autocast, z, loss_at=2)
 
 
-def ours_compiled(shape: Shape) -> Step:
+def ours_compiled(shape: Shape, mode: str | None = None) -> Step:
     """The library's quantiser under ``torch.compile``."""
     quantizer = VectorQuantizer(DIM, CODES, decay=DECAY, channel_dim=shape.channel_dim)
-    return quantizer_step(torch.compile(quantizer, fullgraph=True), shape.latents(), loss_at=2)
+    return quantizer_step(torch.compile(quantizer, fullgraph=True, mode=mode), shape.latents(), loss_at=2)
+
+
+def ours_plain(shape: Shape) -> Step:
+    """The library's quantiser without the Triton kernels."""
+    step = ours(shape)
+
+    def without_kernels() -> None:
+        os.environ["MASKFUSION_TRITON"] = "0"
+        step()
+        del os.environ["MASKFUSION_TRITON"]
+
+    return without_kernels
 
 
 def peer(shape: Shape) -> Step:
@@ -205,6 +218,10 @@ RIVALS: dict[str, Callable[[Shape], Step]] = {
     "ours, bf16 autocast": ours_autocast,
     "ours, compiled": ours_compiled,
 }
+ON_GPU: dict[str, Callable[[Shape], Step]] = {
+    "ours, CUDA graphs": partial(ours_compiled, mode="reduce-overhead"),
+    "ours, without Triton": ours_plain,
+}
 MASKS: dict[str, Callable[[Shape], Step]] = {
     "ours": masked,
     "multiply by a constant": constant_multiply,
@@ -232,7 +249,7 @@ class Case(NamedTuple):
 CASES = {
     **{
         f"{name}: {rival}": Case(make, shape)
-        for rival, make in RIVALS.items()
+        for rival, make in (RIVALS | ON_GPU).items()
         for name, shape in SHAPES.items()
     },
     **{f"{codes} codes": Case(partial(ours, codes=codes), Shape((2, 64, 32, 32), 1)) for codes in CODEBOOKS},

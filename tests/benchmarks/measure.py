@@ -1,4 +1,4 @@
-"""Medians of interleaved runs in one process; peaks of memory in processes of their own."""
+"""Medians of interleaved runs in one process; peaks of memory in processes of their own; how long a GPU is busy."""
 
 import json
 import statistics
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from tests.benchmarks import contenders, training
 from tests.benchmarks.contenders import Step
@@ -43,7 +44,7 @@ class Ceiling:
     """What the machine does at most, found out on the spot."""
 
     operations: float
-    """A second, in a matrix product of 2,048 x 2,048 float32."""
+    """Of float32 a second, in a matrix product; on a GPU as they are or as three products of TensorFloat-32, if that is faster."""
     bytes: float
     """A second, read and written, in a copy of 256 MiB."""
 
@@ -75,19 +76,43 @@ def interleaved(
 
 def ceiling(device: str, threads: int = 1) -> Ceiling:
     """Measure what the machine does at most; the best of nine tries."""
+    side = 2048 if device == "cpu" else 8192
     with torch.device(device):
-        square, target = torch.randn(2048, 2048), torch.empty(2048, 2048)
+        square, target = torch.randn(side, side), torch.empty(side, side)
         long, copy = torch.zeros(1 << 26), torch.zeros(1 << 26)
-    quickest = interleaved(
-        {"product": lambda: torch.mm(square, square, out=target), "copy": lambda: copy.copy_(long)},
-        rounds=9,
-        device=device,
-        threads=threads,
-    )
+
+    def product() -> None:
+        torch.mm(square, square, out=target)
+
+    def in_tf32() -> None:
+        torch.backends.cuda.matmul.allow_tf32 = True
+        product()
+        torch.backends.cuda.matmul.allow_tf32 = False
+
+    steps: dict[str, Step] = {"product": product, "copy": lambda: copy.copy_(long)}
+    if device != "cpu":
+        steps["in tf32"] = in_tf32
+    quickest = interleaved(steps, rounds=9, device=device, threads=threads)
+    seconds = quickest["product"].low, *([3 * quickest["in tf32"].low] if device != "cpu" else [])
     return Ceiling(
-        operations=2 * 2048**3 / (1e-3 * quickest["product"].low),
+        operations=2 * side**3 / (1e-3 * min(seconds)),
         bytes=2 * long.nbytes / (1e-3 * quickest["copy"].low),
     )
+
+
+def busy(step: Step, rounds: int) -> dict[str, float]:
+    """Milliseconds of one step in which a GPU works, and the kernels that it runs; without the time between them."""
+    step()
+    torch.accelerator.synchronize()
+    with profile(activities=[ProfilerActivity.CPU, ProfilerActivity.CUDA], acc_events=True) as seen:
+        for _ in range(rounds):
+            step()
+        torch.accelerator.synchronize()
+    kernels = [event for event in seen.key_averages() if event.device_type.name == "CUDA"]
+    return {
+        "device": sum(event.self_device_time_total for event in kernels) / (1e3 * rounds),
+        "kernels": sum(event.count for event in kernels) / rounds,
+    }
 
 
 def peak_memory(case: str, device: str = "cpu") -> float:

@@ -14,11 +14,25 @@ from tests.benchmarks.targets import Entry, Floor, Target
 
 def timings(group: str, entries: Mapping[str, Entry], base: str) -> Table:
     """Time and memory of every case of a group."""
-    table = _table(f"{group}: forward and backward", "ms", "min - max", f"times {base}", "MiB on top")
+    on_gpu = "device" in entries[base]
+    extra = ("GPU ms", f"times {base}", "kernels") if on_gpu else ()
+    table = _table(f"{group}: forward and backward", "ms", "min - max", f"times {base}", *extra, "MiB on top")
     for name, entry in entries.items():
-        spread = f"{entry['low']:.1f} - {entry['high']:.1f}"
-        table.add_row(name, f"{entry['median']:.1f}", spread, f"{entry['ratio']:.2f}", f"{entry['peak']:.0f}")
+        row = [
+            short(entry["median"]),
+            f"{short(entry['low'])} - {short(entry['high'])}",
+            f"{entry['ratio']:.2f}",
+        ]
+        if on_gpu:
+            busy = entry["device"]
+            row += [short(busy), f"{busy / entries[base]['device']:.2f}", f"{entry['kernels']:.0f}"]
+        table.add_row(name, *row, f"{entry['peak']:.0f}")
     return table
+
+
+def short(milliseconds: float) -> str:
+    """One decimal; three below 10 ms, as on a GPU."""
+    return f"{milliseconds:.1f}" if milliseconds >= 10 else f"{milliseconds:.3f}"
 
 
 def goals(targets: Sequence[Target]) -> Table:
@@ -35,7 +49,7 @@ def floors(counted: Mapping[str, Floor]) -> Table:
     table = _table("The floor", "10^9 operations", "MB", "ms at least", "ours, times it")
     for group, floor in counted.items():
         numbers = (floor.operations / 1e9, floor.bytes / 1e6, floor.milliseconds)
-        table.add_row(group, *(f"{number:.1f}" for number in numbers), f"{floor.ratio:.2f}")
+        table.add_row(group, *map(short, numbers), f"{floor.ratio:.2f}")
     return table
 
 

@@ -75,7 +75,7 @@ def test_the_vote():
         for name in ("again-utd-skeleton-inertial", "av-digits-300", "utd-depth-skeleton")
     ]
     (start,) = [place for place, each in enumerate(LINES) if each.startswith("**What does beat it**")]
-    shown = " ".join(LINES[start : start + 5])
+    shown = " ".join(LINES[start : start + 6])
     for results in confirmed:
         for row in ("mask-uniform-vote", "uniform-vote"):
             difference = against(results, row, "concatenation")
@@ -88,6 +88,11 @@ def test_the_vote():
         )
         assert f"{difference.mean:+.1f} ± {difference.half_width:.1f}" in shown
         assert beyond.mean > beyond.half_width
+    for name in ("av-digits-3000", "cwfid"):
+        difference = against(
+            Results.read(RESULTS / "study" / f"{name}.json"), "mask-uniform-vote", "concatenation"
+        )
+        assert f"{difference.mean:+.1f} ± {difference.half_width:.1f}" in shown
 
 
 @pytest.mark.parametrize(
