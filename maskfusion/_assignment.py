@@ -179,7 +179,7 @@ class _AssignByKernels(torch.autograd.Function):
 def _by_kernels(
     vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
 ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+    from maskfusion import _kernels
 
     quantized, indices, counts, residuals, error = _kernels.assign(vectors, codebook, finite, counted)
     return quantized, indices, counts, residuals, error, error.clone()
@@ -193,7 +193,7 @@ def _pull(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor,
 def _pulled(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
     """``gradient + 2 * scale * (vectors - quantized)`` where counted, else ``gradient``; in blocks, or by the kernel."""
     if prefers_kernels(vectors, vectors.shape[-1]):
-        from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+        from maskfusion import _kernels
 
         return _kernels.pull(gradient, vectors, quantized, counted, scale)
     pulled = torch.empty_like(vectors)

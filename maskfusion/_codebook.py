@@ -60,7 +60,7 @@ class Processes:
         here = places[-1] if len(places) else places.sum()
         total, before = self.counted(here)
         if len(places) and prefers_kernels(rows, rows.shape[2]):
-            from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+            from maskfusion import _kernels
 
             picked = _kernels.spread(rows, places, total, before, codes)
         else:

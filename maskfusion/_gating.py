@@ -65,7 +65,7 @@ def _in_one_pass(*tensors: Tensor) -> bool:
 
 def _both(gradient: Tensor, features: Tensor, gate: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
     """Both gradients at once; channels that are last in memory stay last."""
-    from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+    from maskfusion import _kernels
 
     channels, before = len(gate), features.shape[:channel_dim].numel()
     channels_last = features.movedim(channel_dim, -1).is_contiguous()

@@ -247,7 +247,7 @@ class VectorQuantizer(SteadyState):
         rate = 1 - (USAGE_DECAY if self.decay is None else self.decay)
         codebook: Tensor = self.codebook if self.decay is None else self.previous_codebook
         if prefers_kernels(counts, self.dim) and (self.decay is None or self.constraint is None):
-            from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+            from maskfusion import _kernels
 
             moves = residuals if self.decay is not None else None
             rest = rate, self.epsilon, self.restart_threshold

@@ -100,7 +100,7 @@ def of_finite_length(vectors: Tensor) -> Tensor:
     if torch.compiler.is_compiling():
         return vectors.float().square().sum(-1).isfinite()
     if prefers_kernels(vectors, vectors.shape[-1]):
-        from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+        from maskfusion import _kernels
 
         return _kernels.finite(vectors)
     finite = torch.empty(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
@@ -123,7 +123,7 @@ def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator
 @torch.library.custom_op("maskfusion::nearest_code", mutates_args=())
 def _nearest_code(vectors: Tensor, codebook: Tensor) -> Tensor:
     if prefers_kernels(vectors, vectors.shape[-1]):
-        from maskfusion import _kernels  # noqa: PLC0415 - Triton takes long to import, and few have it
+        from maskfusion import _kernels
 
         nearest: Tensor = _kernels.nearest(vectors, codebook.float())
         return nearest

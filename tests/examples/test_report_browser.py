@@ -23,25 +23,22 @@ FLAGS = (
 )
 
 
+def written(runs: list[Path], root: Path, path: Path) -> Path:
+    """Write a report of the runs."""
+    words = ["report", *map(str, runs), "--root", str(root), "--output", str(path), "--samples", "2"]
+    assert main(words) == 0
+    return path
+
+
 @pytest.fixture(scope="module")
 def report(spoken_runs: Path, spoken_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("report") / "report.html"
-    assert (
-        main(
-            [
-                "report",
-                str(spoken_runs / "mask"),
-                "--root",
-                str(spoken_root),
-                "--output",
-                str(path),
-                "--samples",
-                "2",
-            ]
-        )
-        == 0
-    )
-    return path
+    return written([spoken_runs / "mask"], spoken_root, tmp_path_factory.mktemp("report") / "report.html")
+
+
+@pytest.fixture(scope="module")
+def of_several(spoken_runs: Path, spoken_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    runs = [spoken_runs / row for row in ("mask", "plain", "concatenation")]
+    return written(runs, spoken_root, tmp_path_factory.mktemp("reports") / "report.html")
 
 
 @pytest.fixture(scope="module")
@@ -178,10 +175,24 @@ def test_everything_can_be_reached_by_keyboard(browser: Any):
 @pytest.mark.parametrize("width", [1200, 360])
 def test_rules_of_accessibility(browser: Any, scheme: str, width: int):
     look(browser, scheme, width)
+    assert broken_rules(browser) == {}
+
+
+def broken_rules(browser: Any) -> dict[str, list[str]]:
+    """What axe-core finds with everything open and drawn."""
     browser.execute_script("document.querySelectorAll('details').forEach(part => { part.open = true })")
     draw_maps(browser)
     found = axe.Axe().run(browser)["violations"]
-    assert {rule["id"]: [node["html"][:160] for node in rule["nodes"]] for rule in found} == {}
+    return {rule["id"]: [node["html"][:160] for node in rule["nodes"]] for rule in found}
+
+
+@pytest.mark.parametrize(("scheme", "width"), [("light", 1200), ("dark", 360)])
+def test_several_runs_beside_each_other(driver: Any, of_several: Path, scheme: str, width: int):
+    look(driver, scheme, width)
+    driver.get(of_several.as_uri())
+    assert broken_rules(driver) == {}
+    assert overlapping_texts(driver) == []
+    assert driver.execute_script("return document.documentElement.scrollWidth") == width
 
 
 def test_dark_is_dark(browser: Any):
@@ -216,10 +227,16 @@ def test_paper_shows_every_part(browser: Any):
 
 
 def test_text_of_figures_does_not_overlap(browser: Any):
+    assert overlapping_texts(browser) == []
+
+
+def overlapping_texts(browser: Any) -> list[str]:
+    """Pairs of texts of a figure that lie on each other."""
     overlaps = (
         "return [...document.querySelectorAll('svg.chart')].flatMap(chart => { const boxes = [...chart.querySelectorAll('text')]"
         ".filter(text => text.textContent.trim()).map(text => [text.textContent, text.getBoundingClientRect()]);"
         "return boxes.flatMap(([a, p], i) => boxes.slice(i + 1).filter(([b, q]) => p.left + 1 < q.right && q.left + 1 < p.right && "
         "p.top + 2 < q.bottom && q.top + 2 < p.bottom).map(([b]) => `${a} | ${b}`)); })"
     )
-    assert browser.execute_script(overlaps) == []
+    found: list[str] = browser.execute_script(overlaps)
+    return found
