@@ -365,7 +365,7 @@ def _nearest(
         smallest = tl.where(closer, distance, smallest)
         found = tl.where(closer, first + column, found)
     tl.store(indices + rows, found.to(tl.int64), mask=real)
-    if assigns:
+    if assigns:  # pragma: no branch
         chosen = found[:, None].to(tl.int64) * dim + axes[None, :]
         code = tl.load(codebook + chosen, mask=inside, other=0.0)
         is_finite = tl.load(finite + rows, mask=real, other=0) != 0

@@ -243,6 +243,36 @@ def test_quantiser_trains_with_them_as_without(
     assert on_request[-1] == "nearest"
 
 
+@pytest.mark.slow
+def test_compiled_quantiser_uses_them(on_request: list[str]) -> None:
+    eager, compiled = (VectorQuantizer(8, 32, device=DEVICE) for _ in range(2))
+    compiled.load_state_dict(eager.state_dict())
+    run = torch.compile(compiled, backend="aot_eager", fullgraph=True)
+    z = _drawn(6, 8, 5, 5)
+    results = []
+    for quantizer in (eager, run):
+        latents = z.clone().requires_grad_()
+        found = quantizer(latents)
+        (found.quantized.square().sum() + found.loss).backward()
+        results.append((found.indices, found.quantized.detach(), found.loss.detach(), latents.grad))
+    torch.testing.assert_close(results[1], results[0])
+    torch.testing.assert_close(compiled.state_dict(), eager.state_dict())
+    assert on_request[-2:] == ["assign", "pull"]
+
+
+@pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # NumPy, in the interpreter
+def test_an_empty_batch_changes_nothing(on_request: list[str]) -> None:
+    quantizer = VectorQuantizer(8, 32, device=DEVICE)
+    before = quantizer.codebook.clone()
+    latents = torch.zeros(0, 8, 3, device=DEVICE, requires_grad=True)
+    found = quantizer(latents)
+    (found.quantized.sum() + found.loss).backward()
+    assert latents.grad is not None
+    assert latents.grad.shape == latents.shape
+    assert torch.equal(quantizer.codebook, before)
+    assert on_request == ["finite", "assign", "follow", "pull"]
+
+
 GPU = torch.device("cuda:0")
 
 
@@ -266,6 +296,30 @@ def test_other_gpus_get_them_on_request(monkeypatch: pytest.MonkeyPatch) -> None
     assert _hardware.runs_kernels(GPU, 64)
     monkeypatch.setattr(_hardware, "_runs_triton", lambda _: False)
     assert not _hardware.runs_kernels(GPU, 64)
+
+
+@pytest.mark.parametrize(
+    ("capability", "runs", "measured"), [((7, 5), False, False), ((8, 6), True, False), ((9, 0), True, True)]
+)
+def test_which_gpus_run_them(
+    kernels: ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capability: tuple[int, int],
+    runs: bool,
+    measured: bool,
+) -> None:
+    del kernels  # where there is no Triton, no GPU runs them
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda _: capability)
+    for remembered in (_hardware._runs_triton, _hardware._is_measured):
+        remembered.cache_clear()
+    try:
+        monkeypatch.delenv("MASKFUSION_TRITON", raising=False)
+        assert _hardware.runs_kernels(GPU, 64) == measured
+        monkeypatch.setenv("MASKFUSION_TRITON", "1")
+        assert _hardware.runs_kernels(GPU, 64) == runs
+    finally:
+        for remembered in (_hardware._runs_triton, _hardware._is_measured):
+            remembered.cache_clear()
 
 
 def test_whoever_wants_the_same_bits_each_time_gets_the_plain_path(monkeypatch: pytest.MonkeyPatch) -> None:
