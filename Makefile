@@ -7,11 +7,14 @@ BIN    := $(VENV)/bin
 # Small networks are faster on one thread than on two that wait for each other.
 export OMP_NUM_THREADS ?= 1
 
+# Options for pytest-cov, which .ci/run sets.
+COVER ?=
+
 # A process for each core; the tests of one file stay in one, since they share what takes long to make.
 SPREAD := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmark demo test lint types imports docs wheel release-check format clean
+.PHONY: help benchmark demo test test-slow lint types imports docs wheel release-check format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,10 +25,13 @@ demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the 
 benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs; minutes, on a machine that does nothing else
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
-test: $(VENV)/.test  ## Run the tests: first the quick ones with the shapes in annotations checked, then all of them with coverage
+test: $(VENV)/.test  ## Run the tests, all but the slow ones; ARGS="-k quantizer" for a few
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow" $(COVER) $(ARGS)
+
+test-slow: $(VENV)/.test  ## Run the slow tests, and those of the library again with the shapes in annotations checked
 	$(BIN)/python -m pytest $(SPREAD) -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
 	  -m "not unchecked and not slow" tests --ignore=tests/examples
-	$(BIN)/python -m pytest $(SPREAD) --cov $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD) -m slow $(COVER) $(ARGS)
 
 lint: $(VENV)/.dev  ## Check style, format and spelling
 	$(BIN)/ruff check

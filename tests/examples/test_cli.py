@@ -85,6 +85,7 @@ def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
     assert capsys.readouterr().err == "Stopped; the same command goes on from here.\n"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="asks Linux for the children of a process")
 @pytest.mark.parametrize(("ended_by", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)])
 def test_workers_end_with_the_process_that_waits(
@@ -235,6 +236,7 @@ def test_data_check(mfeat_root: Path, capsys):
     assert "`data` (='imagenet') must be one of" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="no UTD-MHAD in ../shared/data/utd_mhad")
 def test_utd_mhad_real_data(tmp_path: Path):
     arguments = ["--epochs", "1", "--seeds", "1", "--rows", "skeleton", "vq-mask", "--workers", "1"]

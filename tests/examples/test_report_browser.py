@@ -13,10 +13,13 @@ webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium")
 axe = pytest.importorskip("axe_core_python.selenium", reason="no axe-core-python")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
-pytestmark = pytest.mark.skipif(
-    not (BROWSER and DRIVER),
-    reason="no Chromium with its driver; Debian: apt-get install chromium chromium-driver",
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER),
+        reason="no Chromium with its driver; Debian: apt-get install chromium chromium-driver",
+    ),
+]
 FLAGS = (
     "--headless=new --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
     "--disable-component-update --disable-sync --hide-scrollbars --window-size=1200,900"

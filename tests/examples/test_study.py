@@ -13,6 +13,7 @@ from examples.results import Results
 from tests.examples.test_cli import ENVIRONMENT, numbers, run
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_is_shown_and_stops_nothing(
     recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
 ):

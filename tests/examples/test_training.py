@@ -191,6 +191,7 @@ def test_precision(tmp_path: Path, precision: str):
     assert codebook.dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_over_epochs(tmp_path: Path):
     held: list[int] = []
 

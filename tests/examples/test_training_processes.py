@@ -7,8 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from examples.__main__ import main
 from tests.examples.test_cli import ENVIRONMENT
+
+pytestmark = pytest.mark.slow
 
 
 def words(root: Path, output: Path, recipe_file: Path, *more: str) -> list[str]:

@@ -123,6 +123,7 @@ def test_without_penalty_little_closes_and_with_it_all():
     assert (pushed.open, pushed.zeta, pushed.shapley) == ([0, 0], None, [0.0, 0.0])
 
 
+@pytest.mark.slow
 def test_another_process_makes_the_same_trial():
     jobs = plan(TINY, ["samples"])[:1]
     with spread(jobs, 2) as trials:

@@ -173,6 +173,7 @@ def test_a_disk_that_is_too_small_is_refused_at_once(
     assert reader.asked == []
 
 
+@pytest.mark.slow
 def test_two_processes_decode_once(tmp_path: Path) -> None:
     for number in range(6):
         (tmp_path / f"{number}.txt").write_text(str(number))

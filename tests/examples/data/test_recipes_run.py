@@ -23,6 +23,8 @@ from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_
 from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits
 from tests.examples.data.penn_files import annotation, write_frames, write_labels
 
+pytestmark = pytest.mark.slow
+
 PAIRS = {"pairs": 40, "validation_pairs": 20, "test_pairs": 20}
 FEWER: dict[str, dict[str, object]] = {
     "mfeat": {"labels": 20},
