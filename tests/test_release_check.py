@@ -19,6 +19,8 @@ Requires-Dist: einops>=0.8
 Requires-Dist: torch>=2.6
 Requires-Dist: typing-extensions>=4.10
 Requires-Dist: numpy>=1.26; extra == 'examples'
+
+[PyTorch](https://pytorch.org)
 """
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "maskfusion").rglob("*.py"))
 INFO = "maskfusion-1.2.3.dist-info"
@@ -63,6 +65,7 @@ def test_good_archives(release: ModuleType, tmp_path: Path) -> None:
         ({"wheel": WHEEL[1:]}, r"wheel lacks \['maskfusion/__init__\.py'\]"),
         ({"metadata": METADATA + "Requires-Dist: numpy>=1\n"}, "must need .* but needs .*numpy"),
         ({"metadata": METADATA.replace("Requires-Dist: einops>=0.8\n", "")}, "must need .*einops"),
+        ({"metadata": METADATA + "\nSee [a page](docs/page.md)."}, r"links and pictures \['docs/page\.md'\]"),
         ({"sdist": SDIST[:-2]}, r"sdist lacks \['tests/oracle\.py'\]"),
         ({"sdist": [*SDIST, "runs/a.json"]}, r"sdist must not hold \['runs/a\.json'\]"),
         ({"sdist": [*SDIST, "tests/__pycache__/a.pyc"]}, "sdist must not hold"),

@@ -122,6 +122,8 @@ def look_into(sdist: Path, wheel: Path) -> str:
         expect(name in names, f"The wheel lacks {name}.")
     needs = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==)", metadata, re.MULTILINE)
     expect(set(needs) == DEPENDENCIES, f"The wheel must need {sorted(DEPENDENCIES)}, but needs {needs}.")
+    nowhere = re.findall(r"\]\(((?!https:)[^)]*)\)", metadata)
+    expect(not nowhere, f"PyPI would show a README whose links and pictures {nowhere} lead nowhere.")
     with tarfile.open(sdist) as archive:
         inner = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"LICENSE", "README.md", "pyproject.toml", "CHANGELOG.md", "tests/oracle.py", *modules}
