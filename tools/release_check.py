@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 DEPENDENCIES = {"torch", "einops", "typing-extensions"}
 TEST_PACKAGES = ("pytest>=9.0", "hypothesis>=6.100", "numpy>=1.26", "safetensors")
+OLDER_PACKAGES = ("numpy<2.4",)
+"""Beside every PyTorch but the pinned one: the interpreter of its Triton, up to 3.2 at least, takes for numbers what NumPy 2.4 does not."""
 ELSEWHERE = (
     "benchmarks",
     "examples",
@@ -156,7 +158,8 @@ def import_alone(python: Path, folder: Path, version: str) -> str:
 
 def test(python: Path, folder: Path, *, pinned: bool) -> None:
     """Run the tests of the library in a folder without it, so that only the installed one can be found."""
-    run(python, "-m", "pip", "install", "--quiet", *TEST_PACKAGES, cwd=folder)
+    packages = TEST_PACKAGES if pinned else TEST_PACKAGES + OLDER_PACKAGES
+    run(python, "-m", "pip", "install", "--quiet", *packages, cwd=folder)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
