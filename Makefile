@@ -54,7 +54,7 @@ wheel: $(VENV)/.dev  ## Build sdist and wheel into dist/, and import the wheel i
 	dist/.venv/bin/pip install --quiet -c constraints.txt dist/*.whl
 	cd dist && .venv/bin/python -P -c "import maskfusion; print('maskfusion', maskfusion.__version__, maskfusion.__file__)"
 
-release-check:  ## Check sdist and wheel, and run the library's tests on the wheel; ARGS="--python 3.10 3.13 --torch 2.4.1 2.13.0"
+release-check:  ## Check sdist and wheel, and run the library's tests on the wheel; ARGS="--python 3.10 3.13 --torch 2.6.0 2.13.0"
 	$(PYTHON) tools/release_check.py $(ARGS)
 
 format: $(VENV)/.dev  ## Mend what ruff can mend

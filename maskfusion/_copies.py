@@ -11,8 +11,9 @@ def with_entries(collection: Mapping[Any, Any] | Sequence[Any], entries: Mapping
     A mapping that cannot be changed becomes a dict.
     """
     if not isinstance(collection, Mapping):
-        make: Any = getattr(collection, "_make", type(collection))  # of a named tuple, or of any other
-        return make([entries.get(place, entry) for place, entry in enumerate(collection)])
+        make: Any = type(collection)
+        new = [entries.get(place, entry) for place, entry in enumerate(collection)]
+        return make(*new) if hasattr(collection, "_fields") else make(new)  # a named tuple, or any other
     if type(collection) is dict or not isinstance(collection, MutableMapping):
         return {**collection, **entries}
     changed = copy(collection)

@@ -82,7 +82,7 @@ class AppendOnes(nn.Module):
     @override
     def forward(self, features: Tensor) -> Tensor:
         """Return one channel more."""
-        return torch.cat([features, torch.ones_like(features[:, :1])], 1)
+        return torch.cat([features, torch.ones_like(features.narrow(1, 0, 1))], 1)
 
 
 def cut(name: str, layer: nn.Module, channels: Channels) -> list[nn.Module]:

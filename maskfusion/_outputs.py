@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -25,10 +24,11 @@ def map_entry(function: Callable[[Any], Tensor], output: Any, entry: int | str |
         if entry in output:
             return with_entries(output, {entry: function(output[entry])})
     elif isinstance(entry, str):
-        by_name = partial(replace, output) if is_dataclass(type(output)) else None
-        with_field: Any = getattr(output, "_replace", by_name)  # of a named tuple, or of a dataclass
-        if with_field is not None and hasattr(output, entry):
-            return with_field(**{entry: function(getattr(output, entry))})
+        fields: tuple[str, ...] = getattr(type(output), "_fields", ())  # of a named tuple
+        if entry in fields:
+            return with_entries(output, {fields.index(entry): function(getattr(output, entry))})
+        if is_dataclass(type(output)) and hasattr(output, entry):
+            return replace(output, **{entry: function(getattr(output, entry))})
     elif isinstance(output, (tuple, list)) and -len(output) <= entry < len(output):
         return with_entries(output, {entry % len(output): function(output[entry])})
     there = list(output) if isinstance(output, Mapping) else type(output).__name__

@@ -43,8 +43,8 @@ class ProjectedQuantizer(nn.Module):
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
         """Quantise ``z``; in training, let the codebook follow. Arguments and errors as for ``VectorQuantizer``."""
-        found: Quantized = self.quantizer(self._along_channels(self.down, self._checked(z)), mask)
-        return found._replace(quantized=self._along_channels(self.up, found.quantized))
+        codes, *others = self.quantizer(self._along_channels(self.down, self._checked(z)), mask)
+        return Quantized(self._along_channels(self.up, codes), *others)
 
     def encode(self, z: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         """Indices of the nearest codes; changes nothing."""

@@ -11,6 +11,6 @@ def gathered(weight: Tensor) -> Tensor:
     Every process must call it. The gradient of a piece is that of this process's own loss, not a mean over processes, so it is right
     for a loss that is the same on all, such as a penalty.
     """
-    if not hasattr(type(weight), "full_tensor"):  # the compiler of PyTorch 2.4 asks classes only
+    if not hasattr(weight, "full_tensor"):
         return weight
     return cast("Tensor", cast("Any", weight).full_tensor())

@@ -223,6 +223,7 @@ FUSIONS = {
         Concatenation, lambda i, a: ((i[:, :4], a), {"padding": padding(a)}), {"channel_dim": -1}, True
     ),
     "tuple": Fusion(lambda: Concatenation(lambda f, x: (x, f)), settings={"entry": 1}),
+    "named tuple returned": Fusion(lambda: Concatenation(Pair), settings={"entry": "image"}),
     "mapping returned": Fusion(
         lambda: Concatenation(lambda f, x: {"first": x, "fused": f}), settings={"entry": "fused"}
     ),

@@ -98,6 +98,8 @@ def test_every_channel_learns(name: str) -> None:
 @every_fusion
 @pytest.mark.unchecked
 def test_compiled_in_one_piece(name: str) -> None:
+    if name == "mapping of its own class" and torch.__version__ < "2.12":
+        pytest.skip("the compiler of PyTorch before 2.12 cannot look into collections.UserDict")
     torch._dynamo.reset()
     fusion = FUSIONS[name]
     mask, features = closed(wrapped(fusion), 1, WIDTH + 1), fusion.draw()

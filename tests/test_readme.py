@@ -1,10 +1,11 @@
-"""The Python blocks of the README run as they stand, one after the other, beside a small model of the reader's own."""
+"""The README: its Python blocks run as they stand, one after the other, beside a small model of the reader's own; what PyPI shows of it."""
 
 import re
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 import torch
 from torch import Tensor, nn
 
@@ -34,6 +35,15 @@ def taken_for_granted() -> dict[str, Any]:
     torch.manual_seed(0)
     loader = [((torch.randn(4, 12), torch.randn(4, 8)), torch.tensor([0, 1, 2, 0])) for _ in range(3)]
     return {"model": ReadersModel(), "criterion": nn.CrossEntropyLoss(), "loader": loader, "epochs": 2}
+
+
+def test_what_pypi_shows_leads_nowhere_but_to_the_web() -> None:
+    settings = tomllib.loads(README.with_name("pyproject.toml").read_text(encoding="utf-8"))
+    shown = README.read_text(encoding="utf-8")
+    for rule in settings["tool"]["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        shown = re.sub(rule["pattern"], rule["replacement"], shown)
+    assert re.findall(r"\]\(((?!https:)[^)]*)\)", shown) == []
+    assert all(block in shown for block in BLOCKS)
 
 
 def test_readme_has_python_blocks() -> None:

@@ -2,6 +2,7 @@
 
 import importlib.util
 import io
+import re
 import sys
 import tarfile
 from pathlib import Path
@@ -15,9 +16,11 @@ SOURCE = ROOT / "tools" / "release_check.py"
 METADATA = """Name: maskfusion
 Version: 1.2.3
 Requires-Dist: einops>=0.8
-Requires-Dist: torch>=2.4
+Requires-Dist: torch>=2.6
 Requires-Dist: typing-extensions>=4.10
 Requires-Dist: numpy>=1.26; extra == 'examples'
+
+[PyTorch](https://pytorch.org)
 """
 MODULES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "maskfusion").rglob("*.py"))
 INFO = "maskfusion-1.2.3.dist-info"
@@ -62,6 +65,7 @@ def test_good_archives(release: ModuleType, tmp_path: Path) -> None:
         ({"wheel": WHEEL[1:]}, r"wheel lacks \['maskfusion/__init__\.py'\]"),
         ({"metadata": METADATA + "Requires-Dist: numpy>=1\n"}, "must need .* but needs .*numpy"),
         ({"metadata": METADATA.replace("Requires-Dist: einops>=0.8\n", "")}, "must need .*einops"),
+        ({"metadata": METADATA + "\nSee [a page](docs/page.md)."}, r"links and pictures \['docs/page\.md'\]"),
         ({"sdist": SDIST[:-2]}, r"sdist lacks \['tests/oracle\.py'\]"),
         ({"sdist": [*SDIST, "runs/a.json"]}, r"sdist must not hold \['runs/a\.json'\]"),
         ({"sdist": [*SDIST, "tests/__pycache__/a.pyc"]}, "sdist must not hold"),
@@ -81,6 +85,19 @@ def test_interpreters(release: ModuleType) -> None:
 def test_commands_that_fail_are_shown(release: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(release.CheckError, match=r"(?s)failed:.*no good"):
         release.run(sys.executable, "-c", "raise SystemExit('no good')", cwd=tmp_path)
+
+
+def test_the_oldest_torch_is_the_same_everywhere() -> None:
+    (oldest,) = re.findall(r'"torch>=([\d.]+)"', (ROOT / "pyproject.toml").read_text())
+    for name, said in {
+        "README.md": f"any PyTorch from {oldest} that you have",
+        "docs/index.md": f"({oldest} or newer)",
+        "docs/versioning.md": f"| {oldest}.0 | 3.10",
+        "constraints.txt": f"any torch >= {oldest}.",
+        "Makefile": f"--torch {oldest}.0 ",
+        ".github/workflows/ci.yml": f"--torch {oldest}.0 ",
+    }.items():
+        assert said in (ROOT / name).read_text(encoding="utf-8"), name
 
 
 def test_torch_of_the_constraints(release: ModuleType) -> None:

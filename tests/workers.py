@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
+from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import maskfusion as mf
@@ -225,10 +226,6 @@ def tracker_of_a_wrapped_model(world: World) -> None:
 
 def sharded(world: World) -> None:
     del world
-    try:
-        from torch.distributed.fsdp import fully_shard
-    except ImportError:
-        return
     torch.manual_seed(0)
     model = nn.Sequential(
         nn.Linear(3, 5), set_weight(mf.ComplementaryMask([2, 3]), [0.2, -1.0, 0.2, 0.2, -1.0])

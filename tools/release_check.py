@@ -21,6 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 DEPENDENCIES = {"torch", "einops", "typing-extensions"}
 TEST_PACKAGES = ("pytest>=9.0", "hypothesis>=6.100", "numpy>=1.26", "safetensors")
+OLDER_PACKAGES = ("numpy<2.4",)
+"""Beside every PyTorch but the pinned one: the interpreter of its Triton, up to 3.2 at least, takes for numbers what NumPy 2.4 does not."""
 ELSEWHERE = (
     "benchmarks",
     "examples",
@@ -122,6 +124,8 @@ def look_into(sdist: Path, wheel: Path) -> str:
         expect(name in names, f"The wheel lacks {name}.")
     needs = re.findall(r"^Requires-Dist: ([\w-]+)(?!.*extra ==)", metadata, re.MULTILINE)
     expect(set(needs) == DEPENDENCIES, f"The wheel must need {sorted(DEPENDENCIES)}, but needs {needs}.")
+    nowhere = re.findall(r"\]\(((?!https:)[^)]*)\)", metadata)
+    expect(not nowhere, f"PyPI would show a README whose links and pictures {nowhere} lead nowhere.")
     with tarfile.open(sdist) as archive:
         inner = {name.partition("/")[2] for name in archive.getnames()}
     wanted = {"LICENSE", "README.md", "pyproject.toml", "CHANGELOG.md", "tests/oracle.py", *modules}
@@ -154,7 +158,8 @@ def import_alone(python: Path, folder: Path, version: str) -> str:
 
 def test(python: Path, folder: Path, *, pinned: bool) -> None:
     """Run the tests of the library in a folder without it, so that only the installed one can be found."""
-    run(python, "-m", "pip", "install", "--quiet", *TEST_PACKAGES, cwd=folder)
+    packages = TEST_PACKAGES if pinned else TEST_PACKAGES + OLDER_PACKAGES
+    run(python, "-m", "pip", "install", "--quiet", *packages, cwd=folder)
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
