@@ -132,7 +132,7 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         command=command,
         recipe=asdict(recipe),
         versions=versions(),
-        machine=machine(workers, study.hardware.accelerator),
+        machine=machine(workers, study.hardware.gpu()),
         seconds=max(
             time.perf_counter() - start,
             sum(run.seconds for run in outcomes if isinstance(run, Run)) / workers,

@@ -3,6 +3,8 @@
 import os
 from dataclasses import dataclass
 
+import torch
+
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # as torchrun, Lightning and Slurm set them
 
 
@@ -32,6 +34,12 @@ class Hardware:
     def alone(self) -> bool:
         """Whether there is one process only."""
         return self.devices * self.nodes == 1
+
+    def gpu(self) -> str:
+        """Name of the GPU that runs share; empty where there is none."""
+        if self.accelerator == "cpu" or not torch.cuda.is_available():
+            return ""
+        return torch.cuda.get_device_name()
 
 
 def first_process() -> bool:

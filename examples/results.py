@@ -245,16 +245,10 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def machine(workers: int, accelerator: str = "cpu") -> str:
-    """Describe the machine in a few words, without its name."""
+def machine(workers: int, gpu: str = "") -> str:
+    """Describe the machine in a few words, without its name; ``gpu`` is what it ran on besides."""
     system = f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores"
-    return f"{system}, {workers} at work with one thread each{'' if accelerator == 'cpu' else _gpu()}"
-
-
-def _gpu() -> str:
-    import torch  # noqa: PLC0415 - slow to import, and only runs on a GPU need it here
-
-    return f", on one {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
+    return f"{system}, {workers} at work with one thread each{', on one ' if gpu else ''}{gpu}"
 
 
 def read_run(path: Path) -> Run:

@@ -1,5 +1,7 @@
 """What keeps a codebook alive: vectors to start codes from, and sums over processes."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 from torch import distributed as dist
@@ -80,6 +82,40 @@ def _spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor, codes: 
     position = torch.searchsorted(places, wanted, right=True).clamp(max=groups * size - 1)
     picked = rows[position // size, position % size].float()
     return torch.where(((wanted >= 0) & (wanted < places[-1]))[:, None], picked, 0)
+
+
+def followed(
+    codebook: Tensor,
+    cluster_size: Tensor,
+    counts: Tensor,
+    residuals: Tensor | None,
+    fresh: Tensor,
+    *,
+    rate: float,
+    epsilon: float,
+    restart_threshold: float,
+    constraint: Callable[[Tensor], Tensor] | None,
+) -> tuple[Tensor, Tensor]:
+    """Codebook and running counts after a batch with ``counts`` and ``residuals``; what nobody uses restarts from ``fresh``.
+
+    Without residuals the codes stay where they are. A batch that counts no vector changes nothing.
+    """
+    if constraint is None and prefers_kernels(counts, codebook.shape[1]):
+        from maskfusion import _kernels
+
+        numbers = rate, epsilon, restart_threshold
+        return _kernels.follow(codebook, cluster_size, counts, residuals, fresh, *numbers)
+    seen = counts.sum() > 0
+    step = seen * rate
+    size = cluster_size.lerp(counts, step)
+    total = size.sum()
+    mean = total / len(codebook)
+    restarts = (size < restart_threshold * mean) & seen
+    if residuals is not None:
+        smoothed = (size + epsilon) * (total / (total + len(codebook) * epsilon))
+        moved = torch.addcdiv(codebook, step * residuals, smoothed[:, None])
+        codebook = torch.where(seen, moved if constraint is None else constraint(moved), codebook)
+    return torch.where(restarts[:, None], fresh, codebook), torch.where(restarts, mean, size)
 
 
 def _is_distributed() -> bool:

@@ -18,8 +18,7 @@ from maskfusion._checks import (
     expect_number,
     refuse_nonfinite,
 )
-from maskfusion._codebook import Processes, in_backward
-from maskfusion._hardware import prefers_kernels
+from maskfusion._codebook import Processes, followed, in_backward
 from maskfusion._quantized import Quantized
 from maskfusion._search import of_finite_length
 from maskfusion._steady_state import SteadyState
@@ -244,34 +243,20 @@ class VectorQuantizer(SteadyState):
     @torch.no_grad()
     def _follow(self, counts: Tensor, residuals: Tensor, fresh: Tensor) -> None:
         """Move the running counts and means by one batch, then restart what nobody uses."""
-        rate = 1 - (USAGE_DECAY if self.decay is None else self.decay)
-        codebook: Tensor = self.codebook if self.decay is None else self.previous_codebook
-        if prefers_kernels(counts, self.dim) and (self.decay is None or self.constraint is None):
-            from maskfusion import _kernels
-
-            moves = residuals if self.decay is not None else None
-            rest = rate, self.epsilon, self.restart_threshold
-            codes, size = _kernels.follow(codebook, self.cluster_size, counts, moves, fresh, *rest)
-        else:
-            codes, size = self._followed(codebook, counts, residuals, fresh, rate)
+        moves = self.decay is not None
+        codes, size = followed(
+            self.previous_codebook if moves else self.codebook,
+            self.cluster_size,
+            counts,
+            residuals if moves else None,
+            fresh,
+            rate=1 - (USAGE_DECAY if self.decay is None else self.decay),
+            epsilon=self.epsilon,
+            restart_threshold=self.restart_threshold,
+            constraint=self.constraint if moves else None,
+        )
         self.codebook.copy_(codes)
         self.cluster_size.copy_(size)
-
-    def _followed(
-        self, codebook: Tensor, counts: Tensor, residuals: Tensor, fresh: Tensor, rate: float
-    ) -> tuple[Tensor, Tensor]:
-        """The codebook and the running counts to go on with."""
-        seen = counts.sum() > 0
-        step = seen * rate
-        size = self.cluster_size.lerp(counts, step)
-        total = size.sum()
-        mean = total / self.codebook_size
-        restarts = (size < self.restart_threshold * mean) & seen
-        if self.decay is not None:
-            smoothed = (size + self.epsilon) * (total / (total + self.codebook_size * self.epsilon))
-            moved = self._constrained(torch.addcdiv(codebook, step * residuals, smoothed[:, None]))
-            codebook = torch.where(seen, moved, codebook)
-        return torch.where(restarts[:, None], fresh, codebook), torch.where(restarts, mean, size)
 
     def encode(self, z: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         """Index of the nearest code of every vector; changes nothing.

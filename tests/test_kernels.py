@@ -201,19 +201,16 @@ def test_spread_picks_what_the_plain_path_picks(kernels: ModuleType, shape: tupl
     assert not kernels.spread(rows, nothing, nothing[-1], nothing[-1], 5).any()
 
 
-@pytest.mark.parametrize("decay", [0.9, None])
+@pytest.mark.parametrize("moves", [True, False])
 @pytest.mark.parametrize("empty", [False, True])
-def test_follow_gives_what_the_plain_path_gives(
-    kernels: ModuleType, decay: float | None, empty: bool
-) -> None:
-    quantizer = VectorQuantizer(5, 40, decay=decay, restart_threshold=0.5, device=DEVICE)
-    quantizer.cluster_size.copy_(torch.rand(40) * (torch.rand(40) > 0.3))
+def test_follow_gives_what_the_plain_path_gives(kernels: ModuleType, moves: bool, empty: bool) -> None:
+    size = (torch.rand(40) * (torch.rand(40) > 0.3)).to(DEVICE)
     counts = torch.zeros(40, device=DEVICE) if empty else torch.randint(0, 9, (40,), device=DEVICE).float()
     codebook, residuals, fresh = (_drawn(40, 5) for _ in range(3))
-    with torch.no_grad():
-        expected = quantizer._followed(codebook, counts, residuals, fresh, rate=0.1)
-    moves = None if decay is None else residuals
-    found = kernels.follow(codebook, quantizer.cluster_size, counts, moves, fresh, 0.1, 1e-5, 0.5)
+    batch = codebook, size, counts, residuals if moves else None, fresh
+    numbers = {"rate": 0.1, "epsilon": 1e-5, "restart_threshold": 0.5}
+    expected = _codebook.followed(*batch, **numbers, constraint=lambda moved: moved)
+    found = kernels.follow(*batch, **numbers)
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert empty == torch.equal(found[0], codebook)
 
