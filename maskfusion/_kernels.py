@@ -1,4 +1,4 @@
-"""What quantiser and mask do on a GPU, in Triton: every tensor is read once and written once.
+"""What quantiser and mask do on a GPU, in Triton: each kernel reads a tensor once and writes one once.
 
 The plain path writes a block of distances to memory and reads it back, and then needs a pass for codes, counts, residuals and error
 each; the kernel keeps distances in registers and adds up the rest as it goes. `_hardware.prefers_kernels` says when they are used.
@@ -34,7 +34,6 @@ class Tile(NamedTuple):
     vectors: int
     codes: int
     stages: int
-    warps: int = 4
 
 
 def tile_for(vectors: int, dim: int) -> Tile:
@@ -241,6 +240,5 @@ def _launch(
             tile_codes=tile.codes,
             whole=size % tile.vectors == 0,
             assigns=quantized is not None,
-            num_warps=tile.warps,
             num_stages=tile.stages,
         )
