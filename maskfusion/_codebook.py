@@ -108,12 +108,12 @@ def followed(
     seen = counts.sum() > 0
     step = seen * rate
     size = cluster_size.lerp(counts, step)
-    total = size.sum()
-    mean = total / len(codebook)
+    mean = size.mean()
     restarts = (size < restart_threshold * mean) & seen
     if residuals is not None:
-        smoothed = (size + epsilon) * (total / (total + len(codebook) * epsilon))
-        moved = torch.addcdiv(codebook, step * residuals, smoothed[:, None])
+        total = size.sum()
+        smoothed = (size + epsilon) / (total + len(codebook) * epsilon) * total
+        moved = codebook + step * residuals / smoothed[:, None]
         codebook = torch.where(seen, moved if constraint is None else constraint(moved), codebook)
     return torch.where(restarts[:, None], fresh, codebook), torch.where(restarts, mean, size)
 
