@@ -65,31 +65,37 @@ class Distances:
     def __init__(self, codebook: Tensor) -> None:
         """Prepare a float32 codebook of shape ``(codes, dim)``."""
         self.count = len(codebook)
-        self.tile = min(self.count, TILE)
-        self.columns = 1 << math.ceil(math.log2(self.tile) / 2)
-        missing = -self.count % self.columns
+        tile = min(self.count, TILE)
+        self.columns = 1 << math.ceil(math.log2(tile) / 2)
+        self.missing = -self.count % self.columns
         self.centre = codebook.mean(0)
         self.codes = codebook - self.centre
-        self.norms = nn.functional.pad(self.codes.square().sum(1), (0, missing), value=torch.inf)
-        self.table = nn.functional.pad(self.codes, (0, 0, 0, missing)).t()
+        norms = nn.functional.pad(self.codes.square().sum(1), (0, self.missing), value=torch.inf)
+        table = nn.functional.pad(self.codes, (0, 0, 0, self.missing)).t()
+        width = -(-tile // self.columns) * self.columns
+        self.tiles = list(zip(torch.split(norms, width), torch.split(table, width, dim=1), strict=True))
 
     def nearest(self, centred: Tensor) -> Tensor:
         """Index of the nearest code, int64 ``(vectors,)``, of vectors ``(vectors, dim)`` from which ``centre`` was taken."""
         smallest, index = self._in_tile(centred, 0)
-        for start in range(self.tile, self.count, self.tile):
-            distance, candidate = self._in_tile(centred, start)
+        for number in range(1, len(self.tiles)):
+            distance, candidate = self._in_tile(centred, number)
             closer = distance < smallest
-            smallest, index = torch.where(closer, distance, smallest), torch.where(closer, candidate, index)
-        return index.clamp(max=self.count - 1)  # a vector with NaN may have found the filling
+            smallest = torch.where(closer, distance, smallest)
+            index = torch.where(closer, candidate + number * TILE, index)
+        # A vector with NaN may have found the filling.
+        return index.clamp(max=self.count - 1) if self.missing else index
 
-    def _in_tile(self, centred: Tensor, start: int) -> tuple[Tensor, Tensor]:
-        """Smallest distance, and its code, among the codes of one tile."""
-        part = slice(start, start + -(-self.tile // self.columns) * self.columns)
-        scores = torch.addmm(self.norms[part], centred, self.table[:, part], alpha=-2)
-        scores = scores.view(-1, scores.shape[1] // self.columns, self.columns)
-        smallest, column = scores.amin(1).min(1)
-        in_column = scores.gather(2, column[:, None, None].expand(-1, scores.shape[1], 1)).squeeze(2)
-        return smallest, in_column.argmin(1) * self.columns + column + start
+    def _in_tile(self, centred: Tensor, number: int) -> tuple[Tensor, Tensor]:
+        """Smallest distance, and its place, among the codes of one tile."""
+        norms, table = self.tiles[number]
+        scores = torch.addmm(norms, centred, table, alpha=-2)
+        rows = len(norms) // self.columns
+        smallest, column = scores.view(-1, rows, self.columns).amin(1).min(1)
+        starts = torch.arange(0, scores.numel(), self.columns, device=scores.device).view(-1, rows)
+        places = starts + column[:, None]  # `index_select` takes half the time of `gather`
+        in_column = scores.view(-1).index_select(0, places.view(-1)).view(-1, rows)
+        return smallest, column.add(in_column.argmin(1), alpha=self.columns)
 
 
 def of_finite_length(vectors: Tensor) -> Tensor:
