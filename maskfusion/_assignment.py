@@ -107,7 +107,7 @@ def _assign(
         indices[block] = nearest.view(wide.shape[:2])
         chosen = _look_up(table, torch.where(finite[block].flatten(), nearest, codes), wide)
         quantized[block] = chosen
-        errors[block] = (wide - chosen).square().sum(-1)
+        errors[block] = (wide - chosen).square_().sum(-1)
         sums.index_add_(0, torch.where(counted[block].flatten(), nearest, codes), centred)
     counts = codebook.new_zeros(codes).index_add_(0, indices.flatten(), counted.flatten().to(codebook.dtype))
     residuals = sums[:codes] - counts[:, None] * distances.codes
@@ -214,11 +214,11 @@ def _pulled(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tenso
             difference = torch.where(
                 counted[block][..., None], vectors[block].float() - quantized[block].float(), 0
             )
-            terms = gradient[block].float(), difference, scale
-            if pulled.dtype == torch.float32:
-                torch.addcmul(*terms, value=2, out=pulled[block])
+            wide = gradient[block].float()
+            if wide.dtype == pulled.dtype:
+                torch.addcmul(wide, difference, scale, value=2, out=pulled[block])
             else:  # three times as fast as letting `out` round
-                pulled[block] = torch.addcmul(*terms, value=2)
+                pulled[block] = wide.addcmul_(difference, scale, value=2)
     return pulled
 
 
