@@ -51,7 +51,7 @@ wheel: $(VENV)/.dev  ## Build sdist and wheel into dist/, and import the wheel i
 	rm -rf dist
 	$(BIN)/python -m build
 	$(PYTHON) -m venv dist/.venv
-	dist/.venv/bin/pip install --quiet -c constraints.txt dist/*.whl
+	dist/.venv/bin/pip install --quiet --no-compile -c constraints.txt dist/*.whl
 	cd dist && .venv/bin/python -P -c "import maskfusion; print('maskfusion', maskfusion.__version__, maskfusion.__file__)"
 
 release-check:  ## Check sdist and wheel, and run the library's tests on the wheel; ARGS="--python 3.10 3.13 --torch 2.6.0 2.13.0"
@@ -70,5 +70,5 @@ $(BIN)/pip:
 
 $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing maskfusion[$*] into $(VENV), once. With PyTorch to be downloaded this takes minutes."
-	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$*]'
+	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$*]'
 	@touch $@

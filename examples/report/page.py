@@ -21,7 +21,7 @@ from examples.report.inline import picture, player
 from examples.report.question import Answer, answer
 from examples.report.space import PROJECTIONS, SIDES
 from examples.report.subjects import Given
-from examples.report.views import SECTIONS, View
+from examples.report.views import View
 from examples.results import Results
 from examples.tables import findings, table
 
@@ -66,7 +66,6 @@ def render(given: Given, views: Sequence[View], *, command: str) -> str:
         answer=_answer(given, views),
         comparisons=[_comparison(name, results) for name, results in given.comparisons.items()],
         pages=[_page(run) for run in views],
-        sections=SECTIONS,
         explained=EXPLAINED,
         projections=PROJECTIONS,
         sides=SIDES,

@@ -36,6 +36,7 @@ class View:
     Args:
         name: Row and seed.
         anchor: Of its links.
+        sections: Those that have something to say, as in ``SECTIONS``.
         notice: That it was cut short; empty where it was not.
         summary: The few numbers that come first: words, value.
         channels: Figures of the mask over training.
@@ -56,6 +57,7 @@ class View:
 
     name: str
     anchor: str
+    sections: dict[str, str]
     notice: str
     summary: list[tuple[str, str]]
     channels: list[Figure]
@@ -91,6 +93,7 @@ def view(subject: Subject, number: int, *, root: str | None, samples: int) -> Vi
     return View(
         name=subject.name,
         anchor=f"run-{number}",
+        sections=SECTIONS if _has_begun(subject) else {"settings": SECTIONS["settings"]},
         notice=_notice(subject),
         summary=_summary(subject),
         channels=channels_over_training(subject),
@@ -118,11 +121,15 @@ def recipe_of(plan: Mapping[str, Any]) -> str:
     return json.dumps(recipe | {key: plan[key] for key in keys}, indent=1) + "\n"
 
 
+def _has_begun(subject: Subject) -> bool:
+    return subject.result is not None or subject.trained is not None
+
+
 def _notice(subject: Subject) -> str:
     if subject.result is not None:
         return ""
     wanted = subject.plan["epochs"]
-    if subject.trained is None:
+    if not _has_begun(subject):
         return (
             f"{subject.name} was cut short before the first of its {wanted} epochs ended: there is nothing to show but its "
             "settings."

@@ -245,6 +245,7 @@ def test_a_finished_run_without_its_checkpoint(spoken_runs: Path, spoken_root: P
     given = gather([folder], Place())
     text = render(given, [view(given.subjects[0], 0, root=None, samples=2)], command="typed")
     assert "cut short before the first of its 2 epochs ended" in text
+    assert re.findall(r"<h3 [^>]*>(.*?)</h3>", text) == ["Settings, and how to repeat it"]
     assert "none of them is finished" in text
 
 
