@@ -70,5 +70,5 @@ $(BIN)/pip:
 
 $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing maskfusion[$*] into $(VENV), once. With PyTorch to be downloaded this takes minutes."
-	$(BIN)/python -m pip install --quiet --no-compile -c constraints.txt -e '.[$*]'
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$*]'
 	@touch $@
