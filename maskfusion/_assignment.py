@@ -98,7 +98,7 @@ def _assign(
     sums = torch.zeros_like(table)
     errors = codebook.new_empty(groups, size)
     if vectors.stride(-1) != 1:
-        table = table.t().contiguous().t()
+        table = table.t().contiguous().t()  # a channel after the other in memory, for `_look_up`
     distances = Distances(codebook)
     for block in blocks(groups, size, codes, vectors.device):
         wide = vectors[block].float()
