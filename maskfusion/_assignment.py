@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from maskfusion._hardware import prefers_kernels
+from maskfusion._quantized import perplexity
 from maskfusion._search import Distances, blocks
 from maskfusion._straight_through import straight_through
 
@@ -31,30 +32,50 @@ class Assignment(NamedTuple):
     """How many counted vectors chose each code, float32 ``(codes,)``, no gradient."""
     residuals: Tensor
     """Sum of ``vector - code`` over the counted vectors of each code, float32 ``(codes, dim)``, no gradient."""
-    commitment: Tensor
-    """Sum of squared differences over the counted vectors, 0-d float32; its gradient goes to the vectors only."""
-    fit: Tensor
-    """The same number; its gradient goes to the codebook only."""
+    loss: Tensor
+    """Mean squared difference over the counted vectors, 0-d float32, times both weights (Eq. 3)."""
+    perplexity: Tensor
+    """Of the counts, 0-d float32, no gradient."""
 
 
-def assign(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -> Assignment:
-    """Quantise ``vectors`` of shape ``(groups, size, dim)``; ``finite`` and ``counted`` are bool ``(groups, size)``.
+def assign(
+    vectors: Tensor,
+    codebook: Tensor,
+    finite: Tensor,
+    counted: Tensor,
+    *,
+    commitment_weight: float = 0.0,
+    codebook_weight: float = 0.0,
+) -> Assignment:
+    """Quantise ``vectors`` of shape ``(groups, size, dim)``.
 
-    A vector that is not finite must not be counted.
+    Args:
+        vectors: Any strides.
+        codebook: float32 ``(codes, dim)``.
+        finite: Which vectors are finite, bool ``(groups, size)``.
+        counted: Which of them count, bool ``(groups, size)``.
+        commitment_weight: Of the part of the loss that pulls the vectors.
+        codebook_weight: Of the part that pulls the codebook.
     """
-    found: tuple[Tensor, ...]
+    inputs = vectors, codebook, finite, counted, commitment_weight, codebook_weight
     if _is_exporting():
-        found = assign_plain(vectors, codebook, finite, counted)
-    elif prefers_kernels(vectors, vectors.shape[-1]):
+        return assign_plain(*inputs)
+    if prefers_kernels(vectors, vectors.shape[-1]):
         apply = cast("Callable[..., tuple[Tensor, ...]]", _AssignByKernels.apply)
-        found = apply(vectors, codebook, finite, counted)
-    else:
-        found = _assign(vectors, codebook, finite, counted)
-    quantized, indices, counts, residuals, commitment, fit = found
-    return Assignment(quantized, indices, counts.detach(), residuals.detach(), commitment, fit)
+        quantized, indices, counts, residuals, loss, _, perplexity = apply(*inputs)
+        return Assignment(quantized, indices, counts, residuals, loss, perplexity)
+    quantized, indices, counts, residuals, loss, _, perplexity = _assign(*inputs)
+    return Assignment(quantized, indices, counts.detach(), residuals.detach(), loss, perplexity.detach())
 
 
-def assign_plain(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -> Assignment:
+def assign_plain(
+    vectors: Tensor,
+    codebook: Tensor,
+    finite: Tensor,
+    counted: Tensor,
+    commitment_weight: float = 0.0,
+    codebook_weight: float = 0.0,
+) -> Assignment:
     """Do what ``assign`` does all at once, holding a (vectors x codes) matrix."""
     wide, fixed = vectors.float(), codebook.detach()
     distances = Distances(fixed)
@@ -69,14 +90,20 @@ def assign_plain(vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Ten
     counts = fixed.new_zeros(len(fixed)).index_add(0, flat, hits)
     left = rearrange(pull.detach(), "group size dim -> (group size) dim")
     residuals = torch.zeros_like(fixed).index_add(0, flat, left)
+    errors = commitment_weight * pull.square().sum() + codebook_weight * fit.square().sum()
     return Assignment(
         straight_through(vectors, quantized),
         flat.view(finite.shape),
         counts,
         residuals,
-        pull.square().sum(),
-        fit.square().sum(),
+        errors / _elements(counts, vectors.shape[-1]),
+        perplexity(counts),
     )
+
+
+def _elements(counts: Tensor, dim: int) -> Tensor:
+    """How many numbers the mean of the loss is over, at least 1."""
+    return (counts.sum() * dim).clamp(min=1)
 
 
 def _is_exporting() -> bool:
@@ -86,10 +113,17 @@ def _is_exporting() -> bool:
 
 @torch.library.custom_op("maskfusion::assign", mutates_args=())
 def _assign(
-    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    vectors: Tensor,
+    codebook: Tensor,
+    finite: Tensor,
+    counted: Tensor,
+    commitment_weight: float,
+    codebook_weight: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
     if prefers_kernels(vectors, vectors.shape[-1]):
-        return _by_kernels(vectors, codebook, finite, counted)
+        from maskfusion import _kernels
+
+        return _kernels.assign(vectors, codebook, finite, counted, commitment_weight + codebook_weight)
     groups, size, dim = vectors.shape
     codes = len(codebook)
     quantized, indices = torch.empty_like(vectors), torch.empty_like(finite, dtype=torch.int64)
@@ -111,8 +145,9 @@ def _assign(
         sums.index_add_(0, torch.where(counted[block].flatten(), nearest, codes), centred)
     counts = codebook.new_zeros(codes).index_add_(0, indices.flatten(), counted.flatten().to(codebook.dtype))
     residuals = sums[:codes] - counts[:, None] * distances.codes
-    error = torch.where(counted, errors, 0).sum()
-    return quantized, indices, counts, residuals, error, error.clone()
+    error, elements = torch.where(counted, errors, 0).sum(), _elements(counts, dim)
+    loss = (commitment_weight + codebook_weight) * error / elements
+    return quantized, indices, counts, residuals, loss, elements, perplexity(counts)
 
 
 def _look_up(table: Tensor, indices: Tensor, like: Tensor) -> Tensor:
@@ -124,9 +159,14 @@ def _look_up(table: Tensor, indices: Tensor, like: Tensor) -> Tensor:
 
 @_assign.register_fake
 def _(
-    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    del counted
+    vectors: Tensor,
+    codebook: Tensor,
+    finite: Tensor,
+    counted: Tensor,
+    commitment_weight: float,
+    codebook_weight: float,
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    del counted, commitment_weight, codebook_weight
     return (
         torch.empty_like(vectors),
         torch.empty_like(finite, dtype=torch.int64),
@@ -134,14 +174,15 @@ def _(
         torch.empty_like(codebook),
         codebook.new_empty(()),
         codebook.new_empty(()),
+        codebook.new_empty(()),
     )
 
 
-def _save(ctx: Any, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
-    vectors, _, _, counted = inputs
-    quantized, _, _, residuals, _, _ = output
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
+    vectors, _, _, counted, ctx.commitment_weight, ctx.codebook_weight = inputs
+    quantized, _, _, residuals, _, elements, _ = output
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(vectors, quantized, counted, residuals)
+    ctx.save_for_backward(vectors, quantized, counted, residuals, elements)
 
 
 def _backward(
@@ -149,18 +190,19 @@ def _backward(
     for_codes: Tensor | None,
     *others: Tensor | None,
     pull: Callable[..., Tensor] | None = None,
-) -> tuple[Tensor | None, Tensor | None, None, None]:
-    vectors, quantized, counted, residuals = ctx.saved_tensors
-    _, _, _, for_commitment, for_fit = others
+) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
+    vectors, quantized, counted, residuals, elements = ctx.saved_tensors
+    for_loss = others[3]
     for_vectors = for_codebook = None
     if ctx.needs_input_grad[0]:
         for_vectors = for_codes
-        if for_commitment is not None:
+        if for_loss is not None:
             gradient = torch.zeros_like(vectors) if for_codes is None else for_codes
-            for_vectors = (pull or _pull)(gradient, vectors, quantized, counted, for_commitment)
-    if ctx.needs_input_grad[1] and for_fit is not None:
-        for_codebook = -2 * for_fit * residuals
-    return for_vectors, for_codebook, None, None
+            upstream = for_loss, elements, ctx.commitment_weight
+            for_vectors = (pull or _pull)(gradient, vectors, quantized, counted, *upstream)
+    if ctx.needs_input_grad[1] and for_loss is not None:
+        for_codebook = -2 * ctx.codebook_weight * (for_loss / elements) * residuals
+    return for_vectors, for_codebook, None, None, None, None
 
 
 torch.library.register_autograd("maskfusion::assign", _backward, setup_context=_save)
@@ -170,40 +212,53 @@ class _AssignByKernels(torch.autograd.Function):
     """The same on a GPU, without what it costs to call an operator: as much as all the kernels of a step."""
 
     @staticmethod
-    def forward(
-        ctx: Any, vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        found = _by_kernels(vectors, codebook, finite, counted)
-        ctx.mark_non_differentiable(*found[1:4])
-        _save(ctx, (vectors, codebook, finite, counted), found)
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        from maskfusion import _kernels
+
+        vectors, codebook, finite, counted, commitment_weight, codebook_weight = inputs
+        weight = commitment_weight + codebook_weight
+        found = _kernels.assign(vectors, codebook, finite, counted, weight)
+        ctx.mark_non_differentiable(*found[1:4], *found[5:])
+        _save(ctx, inputs, found)
         return found
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         return _backward(ctx, *gradients, pull=_pulled)
 
 
-def _by_kernels(
-    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    from maskfusion import _kernels
-
-    quantized, indices, counts, residuals, error = _kernels.assign(vectors, codebook, finite, counted)
-    return quantized, indices, counts, residuals, error, error.clone()
-
-
 @torch.library.custom_op("maskfusion::pull", mutates_args=())
-def _pull(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
-    return _pulled(gradient, vectors, quantized, counted, scale)
+def _pull(
+    gradient: Tensor,
+    vectors: Tensor,
+    quantized: Tensor,
+    counted: Tensor,
+    for_loss: Tensor,
+    elements: Tensor,
+    weight: float,
+) -> Tensor:
+    return _pulled(gradient, vectors, quantized, counted, for_loss, elements, weight)
 
 
-def _pulled(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
-    """``gradient + 2 * scale * (vectors - quantized)`` where counted, else ``gradient``; in blocks, or by the kernel."""
+def _pulled(
+    gradient: Tensor,
+    vectors: Tensor,
+    quantized: Tensor,
+    counted: Tensor,
+    for_loss: Tensor,
+    elements: Tensor,
+    weight: float,
+) -> Tensor:
+    """``gradient + 2 * weight * for_loss / elements * (vectors - quantized)`` where counted, else ``gradient``.
+
+    In blocks, or by the kernel.
+    """
     if prefers_kernels(vectors, vectors.shape[-1]):
         from maskfusion import _kernels
 
-        return _kernels.pull(gradient, vectors, quantized, counted, scale)
+        return _kernels.pull(gradient, vectors, quantized, counted, for_loss, elements, weight)
+    scale = for_loss / elements * weight
     pulled = torch.empty_like(vectors)
     groups, size, dim = vectors.shape
     held = GRADIENT_BLOCK if vectors.device.type == "cpu" else ACCELERATOR_BLOCK
@@ -223,6 +278,14 @@ def _pulled(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tenso
 
 
 @_pull.register_fake
-def _(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
-    del gradient, quantized, counted, scale
+def _(
+    gradient: Tensor,
+    vectors: Tensor,
+    quantized: Tensor,
+    counted: Tensor,
+    for_loss: Tensor,
+    elements: Tensor,
+    weight: float,
+) -> Tensor:
+    del gradient, quantized, counted, for_loss, elements, weight
     return torch.empty_like(vectors)

@@ -34,10 +34,10 @@ class Processes:
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         return tuple(part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
 
-    def counted(self, count: Tensor) -> tuple[Tensor, Tensor]:
-        """Sum of ``count`` over all processes, and over those of lower rank."""
+    def counted(self, count: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Sum of ``count`` over all processes, and over those of lower rank; None where there is one process."""
         if not _is_distributed():
-            return count, torch.zeros_like(count)
+            return count, None
         counts = count.new_zeros(dist.get_world_size(self.group))
         rank = dist.get_rank(self.group)
         counts[rank] = count
@@ -71,22 +71,25 @@ class Processes:
         return picked, total > 0
 
 
-def _spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor, codes: int) -> Tensor:
+def _spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor | None, codes: int) -> Tensor:
     """Pick ``codes`` vectors of ``(groups, size, dim)`` by their places among the counted ones; zero where another process has it."""
     groups, size, dim = rows.shape
     if groups * size == 0:
         return rows.new_zeros(codes, dim, dtype=torch.float32)
     order = torch.arange(codes, device=rows.device)
     # (k + frac(k * golden ratio)) / codes of the way, in 16-bit fixed point, so that every process gets the same integers
-    wanted = ((order << 16) + order * 40503 % (1 << 16)) * total // (codes << 16) - before
+    wanted = ((order << 16) + order * 40503 % (1 << 16)) * total // (codes << 16)
+    wanted = wanted if before is None else wanted - before
     position = torch.searchsorted(places, wanted, right=True).clamp(max=groups * size - 1)
     picked = rows[position // size, position % size].float()
     return torch.where(((wanted >= 0) & (wanted < places[-1]))[:, None], picked, 0)
 
 
-def followed(
+def follow(
     codebook: Tensor,
     cluster_size: Tensor,
+    initialized: Tensor,
+    used: Tensor,
     counts: Tensor,
     residuals: Tensor | None,
     fresh: Tensor,
@@ -95,16 +98,18 @@ def followed(
     epsilon: float,
     restart_threshold: float,
     constraint: Callable[[Tensor], Tensor] | None,
-) -> tuple[Tensor, Tensor]:
-    """Codebook and running counts after a batch with ``counts`` and ``residuals``; what nobody uses restarts from ``fresh``.
+) -> None:
+    """Move codebook and running counts, in place, by a batch with ``counts`` and ``residuals`` around the codes that were ``used``.
 
-    Without residuals the codes stay where they are. A batch that counts no vector changes nothing.
+    What nobody uses restarts from ``fresh``. Without residuals the other codes stay where they are. A batch that counts no vector
+    changes nothing.
     """
     if constraint is None and prefers_kernels(counts, codebook.shape[1]):
         from maskfusion import _kernels
 
-        numbers = rate, epsilon, restart_threshold
-        return _kernels.follow(codebook, cluster_size, counts, residuals, fresh, *numbers)
+        batch = used, counts, residuals, fresh
+        _kernels.follow(codebook, cluster_size, initialized, *batch, rate, epsilon, restart_threshold)
+        return
     seen = counts.sum() > 0
     step = seen * rate
     size = cluster_size.lerp(counts, step)
@@ -113,9 +118,11 @@ def followed(
     if residuals is not None:
         total = size.sum()
         smoothed = (size + epsilon) / (total + len(codebook) * epsilon) * total
-        moved = codebook + step * residuals / smoothed[:, None]
-        codebook = torch.where(seen, moved if constraint is None else constraint(moved), codebook)
-    return torch.where(restarts[:, None], fresh, codebook), torch.where(restarts, mean, size)
+        moved = used + step * residuals / smoothed[:, None]
+        used = torch.where(seen, moved if constraint is None else constraint(moved), used)
+    codebook.copy_(torch.where(restarts[:, None], fresh, used))
+    cluster_size.copy_(torch.where(restarts, mean, size))
+    initialized.logical_or_(seen)
 
 
 def _is_distributed() -> bool:

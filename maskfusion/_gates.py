@@ -35,7 +35,7 @@ def hard_gate(
     Reference: Eq. 6.
     """
     del training
-    return (weight > threshold).to(weight.dtype) + _zero_with_unit_gradient(weight)
+    return _zero_with_unit_gradient(weight) + (weight > threshold)
 
 
 def soft_gate(
@@ -127,4 +127,5 @@ def _dropped(
 
 def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
     """Zeros whose gradient with respect to ``weight`` is one where it is finite, zero elsewhere."""
-    return (weight - weight.detach()).nan_to_num(nan=0.0)
+    zero = weight - weight.detach()
+    return torch.where(zero == 0, zero, 0)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor
 
-from maskfusion._hardware import prefers_kernels
+from maskfusion._hardware import is_plain, prefers_kernels
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +57,18 @@ class GatedFeatures(torch.autograd.Function):
         return for_features, for_gate, None
 
 
+class _GatedEagerly(torch.autograd.Function):
+    """The same where no transform of ``torch.func`` is at work, without what it costs to be ready for one."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+        output = GatedFeatures.forward(features, gate, channel_dim)
+        GatedFeatures.setup_context(ctx, (features, gate, channel_dim), output)
+        return output
+
+    backward = staticmethod(GatedFeatures.backward)
+
+
 def _in_one_pass(*tensors: Tensor) -> bool:
     """Whether the Triton kernel does it: not where the result is differentiated again."""
     wide = any(tensor.dtype == torch.float64 for tensor in tensors)
@@ -67,13 +79,14 @@ def _both(gradient: Tensor, features: Tensor, gate: Tensor, channel_dim: int) ->
     """Both gradients at once; channels that are last in memory stay last."""
     from maskfusion import _kernels
 
-    channels, before = len(gate), features.shape[:channel_dim].numel()
-    channels_last = features.movedim(channel_dim, -1).is_contiguous()
+    channels = len(gate)
+    folds = features.shape[:channel_dim].numel(), channels, features.shape[channel_dim + 1 :].numel()
+    channels_last = not features.is_contiguous() and features.movedim(channel_dim, -1).is_contiguous()
 
     def folded(tensor: Tensor) -> Tensor:
         if channels_last:
             return tensor.movedim(channel_dim, -1).contiguous().view(-1, channels, 1)
-        return tensor.contiguous().view(before, channels, -1)
+        return tensor.contiguous().view(folds)
 
     gated, sums = _kernels.gate_backward(folded(gradient), folded(features), gate)
     if channels_last:
@@ -85,7 +98,8 @@ def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tenso
     """Multiply ``features`` by ``gate``, one value a channel."""
     if torch.compiler.is_compiling():  # a compiler fuses product and sum by itself
         return features * _aligned(gate, features, channel_dim)
-    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", GatedFeatures.apply)
+    function = _GatedEagerly if is_plain(features) and is_plain(gate) else GatedFeatures
+    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", function.apply)
     return apply(features, gate, channel_dim)
 
 

@@ -20,13 +20,14 @@ PLAIN = (Tensor, nn.Parameter)
 
 def prefers_kernels(tensor: Tensor, dim: int = 1) -> bool:
     """Whether to use them, for vectors of ``dim``: on plain tensors; not on what a compiler traces, which fuses by itself."""
-    return not torch.compiler.is_compiling() and _is_plain(tensor) and runs_kernels(tensor.device, dim)
+    return not torch.compiler.is_compiling() and is_plain(tensor) and runs_kernels(tensor.device, dim)
 
 
-def _is_plain(tensor: Tensor) -> bool:
+def is_plain(tensor: Tensor) -> bool:
+    """Whether a tensor has memory of its own and no transform of ``torch.func`` is at work."""
     return (
         type(tensor) in PLAIN
-        and not functorch.is_functorch_wrapped_tensor(tensor)
+        and not torch._C._are_functorch_transforms_active()
         and not functorch.is_legacy_batchedtensor(tensor)
     )
 

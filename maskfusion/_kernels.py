@@ -24,6 +24,9 @@ ELEMENTS, PROGRAMS = 4096, 2048
 FOLLOWED = 16
 """Codes that one program of `spread` and `follow` takes care of."""
 
+SUMMED = 1024
+"""Numbers that the one program of `summary` adds up at once."""
+
 MANY = 1 << 14
 """Vectors from which on large tiles keep a GPU busy."""
 
@@ -59,35 +62,53 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def assign(
-    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """What `_assignment.assign` gives, with one error. Counts and residuals are added up in no fixed order.
+    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor, weight: float
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """What `_assignment.assign` gives, before the last the number of elements. Counts and residuals are added up in no fixed order.
 
     Args:
         vectors: ``(groups, size, dim)``, any strides.
         codebook: float32 ``(codes, dim)``.
         finite: bool ``(groups, size)``.
         counted: bool ``(groups, size)``; what is not finite is not counted.
+        weight: Of the mean squared difference in the loss.
     """
     quantized = torch.empty_like(vectors)
     indices = torch.empty(finite.shape, dtype=torch.int64, device=vectors.device)
-    counts, residuals = codebook.new_zeros(len(codebook)), torch.zeros_like(codebook)
-    programs = triton.cdiv(finite.numel(), tile_for(finite.numel(), codebook.shape[1]).vectors)
+    codes, dim = codebook.shape
+    counts, residuals = codebook.new_empty(codes), torch.empty_like(codebook)
+    programs = triton.cdiv(finite.numel(), tile_for(finite.numel(), dim).vectors)
     errors = codebook.new_empty(programs)
     _launch(vectors, codebook, finite, counted, quantized, indices, counts, residuals, errors)
-    return quantized, indices, counts, residuals, errors.sum()
+    loss, elements, perplexity = (codebook.new_empty(()) for _ in range(3))
+    with torch.cuda.device_of(codebook):
+        _triton_steps.summary[(1,)](
+            *(errors, counts, loss, elements, perplexity, programs, codes, dim, weight), tile=SUMMED
+        )
+    return quantized, indices, counts, residuals, loss, elements, perplexity
 
 
-def pull(gradient: Tensor, vectors: Tensor, quantized: Tensor, counted: Tensor, scale: Tensor) -> Tensor:
-    """``gradient + 2 * scale * (vectors - quantized)`` where counted, else ``gradient``; ``(groups, size, dim)``, any strides."""
+def pull(
+    gradient: Tensor,
+    vectors: Tensor,
+    quantized: Tensor,
+    counted: Tensor,
+    for_loss: Tensor,
+    elements: Tensor,
+    weight: float,
+) -> Tensor:
+    """``gradient + 2 * weight * for_loss / elements * (vectors - quantized)`` where counted, else ``gradient``.
+
+    All ``(groups, size, dim)``, of any strides; ``for_loss`` and ``elements`` 0-d.
+    """
     pulled = torch.empty_like(vectors)
     groups, size, dim = vectors.shape
     if not vectors.numel():
         return pulled
     with torch.cuda.device_of(vectors):
         _triton_steps.pull[(triton.cdiv(groups * size, PULLED),)](
-            *(gradient, vectors, quantized, pulled, counted.contiguous(), scale),
-            *(groups * size, size, dim),
+            *(gradient, vectors, quantized, pulled, counted.contiguous(), for_loss, elements),
+            *(weight, groups * size, size, dim),
             *(*gradient.stride(), *vectors.stride(), *quantized.stride(), *pulled.stride()),
             width=triton.next_power_of_2(dim),
             tile=PULLED,
@@ -126,14 +147,14 @@ def gate_backward(gradient: Tensor, features: Tensor, gate: Tensor) -> tuple[Ten
     return gated, sums.sum(0)
 
 
-def spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor, codes: int) -> Tensor:
+def spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor | None, codes: int) -> Tensor:
     """Pick vectors as `_codebook.Processes.evenly_spread` says: float32 ``(codes, dim)``, zero where another process has the vector.
 
     Args:
         rows: ``(groups, size, dim)``, any strides, at least one vector.
         places: How many vectors are counted up to each, int64 ``(groups * size,)``.
         total: Counted vectors of all processes, int64, 0-d.
-        before: Those of the processes of lower rank, int64, 0-d.
+        before: Those of the processes of lower rank, int64, 0-d; None for none.
         codes: How many to pick.
     """
     size, dim = rows.shape[1:]
@@ -151,35 +172,26 @@ def spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor, codes: i
 def follow(
     codebook: Tensor,
     cluster_size: Tensor,
+    initialized: Tensor,
+    used: Tensor,
     counts: Tensor,
     residuals: Tensor | None,
     fresh: Tensor,
     rate: float,
     epsilon: float,
     restart_threshold: float,
-) -> tuple[Tensor, Tensor]:
-    """Codebook and running counts after a batch, as `_codebook.followed` says."""
+) -> None:
+    """Move codebook and running counts by a batch, in place, as `_codebook.follow` says."""
     codes, dim = codebook.shape
-    moved, size = torch.empty_like(codebook), torch.empty_like(cluster_size)
     with torch.cuda.device_of(codebook):
         _triton_steps.follow[(triton.cdiv(codes, FOLLOWED),)](
-            *(
-                codebook,
-                cluster_size,
-                counts,
-                residuals,
-                fresh,
-                cluster_size.sum(),
-                counts.sum(),
-                moved,
-                size,
-            ),
-            *(codes, dim, rate, epsilon, restart_threshold),
+            *(codebook, cluster_size, initialized, used, counts, residuals, fresh),
+            *(cluster_size.sum(), counts.sum(), codes, dim, rate, epsilon, restart_threshold),
             width=triton.next_power_of_2(dim),
             tile=FOLLOWED,
             moves=residuals is not None,
         )
-    return moved, size
+    torch.autograd.graph.increment_version((codebook, cluster_size, initialized))
 
 
 def finite(vectors: Tensor) -> Tensor:
@@ -197,15 +209,19 @@ def finite(vectors: Tensor) -> Tensor:
     return found
 
 
-def _centred(codebook: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """A point amid the codes, the codes from there, and the squares of their lengths."""
+def _centred(
+    codebook: Tensor, counts: Tensor | None, residuals: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """A point amid the codes, the codes from there, and the squares of their lengths; on the way, sets the sums to zero."""
     codes, dim = codebook.shape
     centre, moved, norms = codebook.new_empty(dim), torch.empty_like(codebook), codebook.new_empty(codes)
     with torch.cuda.device_of(codebook):
         _triton_search.centre[(triton.cdiv(codes, CENTRED),)](
-            *(codebook, centre, moved, norms, codes, max(1, codes // SAMPLED), min(codes, SAMPLED), dim),
+            *(codebook, centre, moved, norms, counts, residuals),
+            *(codes, max(1, codes // SAMPLED), min(codes, SAMPLED), dim),
             width=triton.next_power_of_2(dim),
             tile=CENTRED,
+            sums=counts is not None,
         )
     return centre, moved, norms
 
@@ -222,12 +238,13 @@ def _launch(
     errors: Tensor | None,
 ) -> None:
     groups, size, dim = vectors.shape
+    tile, codebook = tile_for(groups * size, dim), codebook.contiguous()
+    centred = _centred(codebook, counts, residuals)
     if not groups * size:
         return
-    tile, codebook = tile_for(groups * size, dim), codebook.contiguous()
     with torch.cuda.device_of(vectors):
         _triton_search.nearest[(triton.cdiv(groups * size, tile.vectors),)](
-            *(vectors, codebook, *_centred(codebook)),
+            *(vectors, codebook, *centred),
             *(
                 None if finite is None else finite.contiguous(),
                 None if counted is None else counted.contiguous(),

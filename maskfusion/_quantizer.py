@@ -18,7 +18,7 @@ from maskfusion._checks import (
     expect_number,
     refuse_nonfinite,
 )
-from maskfusion._codebook import Processes, followed, in_backward
+from maskfusion._codebook import Processes, follow, in_backward
 from maskfusion._quantized import Quantized
 from maskfusion._search import of_finite_length
 from maskfusion._steady_state import SteadyState
@@ -150,13 +150,13 @@ class VectorQuantizer(SteadyState):
         with torch.autocast(z.device.type, enabled=False):
             vectors, finite, counted = self._read(z, mask)
             found, counts = self._quantize(vectors, finite, counted)
-            loss, usage = self._loss(found), functional.perplexity(counts)
+            usage = found.perplexity if counts is found.counts else functional.perplexity(counts)
             quantized = found.quantized
             if self.gradient is not straight_through:  # that one is part of `assign`
                 quantized = self.gradient(vectors, quantized.detach())
         shape = z.movedim(self.channel_dim, -1).shape
         quantized = quantized.reshape(shape).movedim(-1, self.channel_dim)
-        return Quantized(quantized, found.indices.view(shape[:-1]), loss, usage)
+        return Quantized(quantized, found.indices.view(shape[:-1]), found.loss, usage)
 
     def _expect(self, z: Tensor, mask: Tensor | None) -> None:
         expect_features("z", z, self.dim, self.channel_dim)
@@ -179,25 +179,27 @@ class VectorQuantizer(SteadyState):
     def _quantize(self, vectors: Tensor, finite: Tensor, counted: Tensor) -> tuple[Assignment, Tensor]:
         """The assignment and its counts over all processes; in training the codebook moves, after it has been used."""
         if not self.training or self.frozen:
-            found = assign(vectors, self.codebook, finite, counted)
+            found = self._assign(vectors, self.codebook, finite, counted)
             return found, found.counts
         if in_backward():
             before = functional.straight_through(self.codebook, self.previous_codebook)
-            found = assign(vectors, before, finite, counted)
+            found = self._assign(vectors, before, finite, counted)
             return found, found.counts
         fresh, available = self.processes.evenly_spread(vectors.detach(), counted, self.codebook_size)
         self._begin(fresh, available)
         codebook = self.previous_codebook if self.decay is not None else self.codebook
-        found = assign(vectors, codebook, finite, counted)
+        found = self._assign(vectors, codebook, finite, counted)
         counts, residuals = self.processes.summed(found.counts, found.residuals)
         self._follow(counts, residuals, fresh)
         return found, counts
 
-    def _loss(self, found: Assignment) -> Tensor:
-        """Eq. 3, as a mean: ``beta * mse(z, sg[e])``, and ``mse(sg[z], e)`` where the codebook learns by gradients."""
-        pull = self.commitment_weight * found.commitment
-        total = pull + found.fit if self.decay is None else pull
-        return total / (found.counts.sum() * self.dim).clamp(min=1)
+    def _assign(self, vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -> Assignment:
+        """With the loss of Eq. 3, as a mean: ``beta * mse(z, sg[e])``, and ``mse(sg[z], e)`` where the codebook learns by gradients."""
+        return assign(
+            *(vectors, codebook, finite, counted),
+            commitment_weight=self.commitment_weight,
+            codebook_weight=1.0 if self.decay is None else 0.0,
+        )
 
     @torch.no_grad()
     def start(
@@ -238,15 +240,14 @@ class VectorQuantizer(SteadyState):
         if self.decay is None:  # an optimiser knows no constraint
             self.codebook.copy_(torch.where(available, self._constrained(codes), codes))
             self.previous_codebook.copy_(self.codebook)
-        self.initialized.logical_or_(available)
 
     @torch.no_grad()
     def _follow(self, counts: Tensor, residuals: Tensor, fresh: Tensor) -> None:
         """Move the running counts and means by one batch, then restart what nobody uses."""
         moves = self.decay is not None
-        codes, size = followed(
+        follow(
+            *(self.codebook, self.cluster_size, self.initialized),
             self.previous_codebook if moves else self.codebook,
-            self.cluster_size,
             counts,
             residuals if moves else None,
             fresh,
@@ -255,8 +256,6 @@ class VectorQuantizer(SteadyState):
             restart_threshold=self.restart_threshold,
             constraint=self.constraint if moves else None,
         )
-        self.codebook.copy_(codes)
-        self.cluster_size.copy_(size)
 
     def encode(self, z: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         """Index of the nearest code of every vector; changes nothing.

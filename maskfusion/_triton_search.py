@@ -19,12 +19,15 @@ def centre(
     centre,
     moved,
     norms,
+    counts,
+    residuals,
     codes,
     every,
     sampled,
     dim,
     width: tl.constexpr,
     tile: tl.constexpr,
+    sums: tl.constexpr,
 ):
     axes, lines = tl.arange(0, width), tl.arange(0, tile)
     total = tl.zeros((width,), tl.float32)
@@ -40,6 +43,9 @@ def centre(
     code = tl.where(inside, tl.load(codebook + at, mask=inside, other=0.0) - middle[None, :], 0.0)
     tl.store(moved + at, code, mask=inside)
     tl.store(norms + rows, tl.sum(code * code, axis=1), mask=rows < codes)
+    if sums:  # the search adds to them
+        tl.store(counts + rows, tl.zeros((tile,), tl.float32), mask=rows < codes)
+        tl.store(residuals + at, tl.zeros((tile, width), tl.float32), mask=inside)
 
 
 @triton.jit

@@ -51,7 +51,8 @@ def spread(
     order = (tl.program_id(0) * tile + tl.arange(0, tile)).to(tl.int64)
     real, same = order < codes, order * 0
     wanted = ((order << 16) + order * 40503 % 65536) * tl.load(total + same) // (same + codes << 16)
-    wanted -= tl.load(before + same)
+    if before is not None:
+        wanted -= tl.load(before + same)
     low, high = same, same + vector_count
     for _ in range(halvings):
         middle = (low + high) // 2
@@ -68,16 +69,50 @@ def spread(
 
 
 @triton.jit
+def summary(
+    errors,
+    counts,
+    loss,
+    elements,
+    perplexity,
+    programs,
+    codes,
+    dim,
+    weight,
+    tile: tl.constexpr,
+):
+    lines = tl.arange(0, tile)
+    squares, hits, weighted = (
+        tl.zeros((tile,), tl.float32),
+        tl.zeros((tile,), tl.float32),
+        tl.zeros((tile,), tl.float32),
+    )
+    for first in range(0, programs, tile):
+        squares += tl.load(errors + first + lines, mask=first + lines < programs, other=0.0)
+    for first in range(0, codes, tile):
+        count = tl.load(counts + first + lines, mask=first + lines < codes, other=0.0)
+        hits += count
+        weighted += count * tl.log(tl.maximum(count, 1.0))  # counts are whole numbers
+    total = tl.sum(hits)
+    number = tl.maximum(total * dim, 1.0)
+    tl.store(elements, number)
+    tl.store(loss, weight * tl.sum(squares) / number)
+    # with shares p = n / N, the entropy -sum(p log p) is log N - sum(n log n) / N
+    safe = tl.maximum(total, 1.0)
+    tl.store(perplexity, tl.exp(tl.log(safe) - tl.sum(weighted) / safe))
+
+
+@triton.jit
 def follow(
     codebook,
     cluster_size,
+    initialized,
+    used,
     counts,
     residuals,
     fresh,
     size_total,
     count_total,
-    moved,
-    size,
     codes,
     dim,
     rate,
@@ -101,14 +136,15 @@ def follow(
     total += step * (added - total)
     mean = total / codes
     restarts = (new < restart_threshold * mean) & seen
-    code = tl.load(codebook + at, mask=inside, other=0.0)
+    code = tl.load(used + at, mask=inside, other=0.0)
     if moves:
         smoothed = (new + epsilon) * (total / (total + codes * epsilon))
         residual = tl.load(residuals + at, mask=inside, other=0.0)
         code = tl.where(seen[:, None], code + step[:, None] * residual / smoothed[:, None], code)
     code = tl.where(restarts[:, None], tl.load(fresh + at, mask=inside, other=0.0), code)
-    tl.store(moved + at, code, mask=inside)
-    tl.store(size + rows, tl.where(restarts, mean, new), mask=real)
+    tl.store(codebook + at, code, mask=inside)
+    tl.store(cluster_size + rows, tl.where(restarts, mean, new), mask=real)
+    tl.store(initialized + rows * 0, seen, mask=seen & (rows == 0))
 
 
 @triton.jit
@@ -118,7 +154,9 @@ def pull(
     quantized,
     pulled,
     counted,
-    scale,
+    for_loss,
+    elements,
+    weight,
     vector_count,
     size,
     dim,
@@ -152,7 +190,7 @@ def pull(
     upstream = tl.load(
         gradient + group * gradient_group + position * gradient_size + axes * gradient_dim, mask=inside
     )
-    total = upstream.to(tl.float32) + 2 * tl.load(scale) * difference
+    total = upstream.to(tl.float32) + 2 * weight * tl.load(for_loss) / tl.load(elements) * difference
     tl.store(pulled + group * pulled_group + position * pulled_size + axes * pulled_dim, total, mask=inside)
 
 

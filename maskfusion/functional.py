@@ -11,6 +11,7 @@ from torch import Tensor
 from maskfusion._checks import expect_features
 from maskfusion._gates import hard_gate, random_gate, soft_gate, ternary_gate
 from maskfusion._gating import multiply_channels
+from maskfusion._quantized import perplexity
 from maskfusion._search import nearest_code
 from maskfusion._sharding import gathered
 from maskfusion._straight_through import rotation_trick, straight_through, unit_length
@@ -161,25 +162,3 @@ def complementarity(shares: Sequence[float] | Float[Tensor, " modalities"]) -> F
     if values.numel() < 2:
         return values.new_tensor(float("nan"))
     return values.min() / values.max()
-
-
-def perplexity(counts: Float[Tensor, " codes"]) -> Float[Tensor, ""]:
-    r"""How many codes are used, as if all were used alike.
-
-    .. math:: \exp\Bigl(-\sum_k p_k \log p_k\Bigr), \qquad p_k = \frac{n_k}{\sum_j n_j}
-
-    Args:
-        counts: How often each code was chosen, shape ``(codes,)``.
-
-    Returns:
-        A 0-d tensor between 1 and the number of codes; 1 if nothing was counted.
-
-    Examples:
-        >>> perplexity(torch.tensor([4.0, 4.0, 0.0]))
-        tensor(2.)
-
-    Reference: van den Oord et al., 2017; in use since the first public VQ-VAE codes.
-    """
-    share = counts / counts.sum().clamp(min=torch.finfo(torch.float32).tiny)
-    entropy: Tensor = torch.special.entr(share).sum()
-    return entropy.exp()

@@ -37,7 +37,7 @@ def on_request(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str
     def counting(name: str) -> None:
         kernel = getattr(kernels, name)
 
-        def counted(*arguments: Tensor) -> Tensor | tuple[Tensor, ...]:
+        def counted(*arguments: Tensor | float | None) -> object:
             called.append(name)
             return kernel(*arguments)
 
@@ -92,22 +92,23 @@ def test_assign_gives_what_the_plain_pass_gives(
 ) -> None:
     vectors, finite, counted = _batch(shape, channel_dim, dtype)
     codebook = _drawn(70, vectors.shape[-1]) + 3
-    found = kernels.assign(vectors, codebook, finite, counted)
-    expected = _assignment.assign_plain(vectors, codebook, finite, counted)
+    *found, elements, perplexity = kernels.assign(vectors, codebook, finite, counted, 0.7)
+    expected = _assignment.assign_plain(vectors, codebook, finite, counted, 0.2, 0.5)
     assert found[0].stride() == torch.empty_like(vectors).stride()
     rtol = BFLOAT16 if dtype == torch.bfloat16 else 1e-5
-    for ours, plain in zip(found, expected, strict=False):
+    for ours, plain in zip([*found, perplexity], expected, strict=True):
         torch.testing.assert_close(ours, plain.detach(), rtol=rtol, atol=1e-5, equal_nan=True)
     assert torch.equal(found[1], expected.indices)
     assert torch.equal(found[2], expected.counts)
+    assert elements == max(1, counted.sum() * vectors.shape[-1])
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_pull_gives_what_autograd_gives(kernels: ModuleType, dtype: torch.dtype) -> None:
     vectors, _, counted = _batch((3, 24, 4, 32), 1, dtype)
     gradient, codes = _drawn(*vectors.shape, dtype=dtype), _drawn(*vectors.shape, dtype=dtype)
-    scale = torch.tensor(0.15, device=DEVICE)
-    found = kernels.pull(gradient, vectors, codes, counted, scale)
+    for_loss, elements = torch.tensor(3.0, device=DEVICE), torch.tensor(10.0, device=DEVICE)
+    found = kernels.pull(gradient, vectors, codes, counted, for_loss, elements, 0.5)
     difference = torch.where(counted[..., None], vectors.float() - codes.float(), 0)
     expected = (gradient.float() + 0.3 * difference).to(dtype)
     torch.testing.assert_close(found, expected, rtol=BFLOAT16 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
@@ -192,8 +193,9 @@ def test_finite_finds_nan_inf_and_what_is_too_long(
 def test_spread_picks_what_the_plain_path_picks(kernels: ModuleType, shape: tuple[int, ...]) -> None:
     rows, _, counted = _batch((shape[0], shape[2], shape[1]), 1)
     places = counted.flatten().cumsum(0)
-    for before, others in ((0, 0), (7, 40)):
-        total, lower = places[-1] + before + others, torch.tensor(before, device=DEVICE)
+    for before, others in ((None, 0), (0, 0), (7, 40)):
+        total = places[-1] + (before or 0) + others
+        lower = None if before is None else torch.tensor(before, device=DEVICE)
         found = kernels.spread(rows, places, total, lower, 21)
         assert torch.equal(found, _codebook._spread(rows, places, total, lower, 21))
     nothing = torch.zeros_like(places)
@@ -206,12 +208,38 @@ def test_follow_gives_what_the_plain_path_gives(kernels: ModuleType, moves: bool
     size = (torch.rand(40) * (torch.rand(40) > 0.3)).to(DEVICE)
     counts = torch.zeros(40, device=DEVICE) if empty else torch.randint(0, 9, (40,), device=DEVICE).float()
     codebook, residuals, fresh = (_drawn(40, 5) for _ in range(3))
-    batch = codebook, size, counts, residuals if moves else None, fresh
-    numbers = {"rate": 0.1, "epsilon": 1e-5, "restart_threshold": 0.5}
-    expected = _codebook.followed(*batch, **numbers, constraint=lambda moved: moved)
-    found = kernels.follow(*batch, **numbers)
+    batch = codebook, counts, residuals if moves else None, fresh
+    started = torch.tensor(False, device=DEVICE)
+    found, expected = ([codebook.clone(), size.clone(), started.clone()] for _ in range(2))
+    kernels.follow(*found, *batch, 0.1, 1e-5, 0.5)
+    _codebook.follow(
+        *(*expected, *batch),
+        rate=0.1,
+        epsilon=1e-5,
+        restart_threshold=0.5,
+        constraint=lambda moved: moved,
+    )
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert empty == torch.equal(found[0], codebook)
+    assert bool(found[2]) != empty
+    assert all(state._version == 1 for state in found), "autograd sees that they have changed"
+
+
+@pytest.mark.usefixtures("on_request")
+def test_a_transform_of_something_else_finds_a_quantiser_that_still_works() -> None:
+    quantizer = VectorQuantizer(8, 32, device=DEVICE)
+    z = _drawn(6, 8, 5, 5)
+    quantizer(z)
+    quantizer.eval()
+    expected = quantizer(z)
+
+    def scaled(factor: Tensor) -> Tensor:
+        found = quantizer(z)
+        gated = functional.apply_gate(found.quantized, torch.ones(8, device=DEVICE))
+        return factor.mul(found.loss + gated.sum())
+
+    slope = torch.func.grad(scaled)(torch.ones((), device=DEVICE))
+    torch.testing.assert_close(slope, expected.loss + expected.quantized.sum(), rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("decay", [0.99, None])

@@ -51,10 +51,10 @@ def test_codebook_of_65536() -> None:
 
 
 def compare(first: Assignment, second: Assignment) -> None:
-    """Codes, counts, sums and errors agree."""
+    """Codes, counts, sums and losses agree."""
     torch.testing.assert_close(first.quantized, second.quantized, rtol=0, atol=0, equal_nan=True)
     assert torch.equal(first.counts, second.counts)
-    for name in ("residuals", "commitment", "fit"):
+    for name in ("residuals", "loss", "perplexity"):
         actual, expected = getattr(first, name), getattr(second, name)
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
 
@@ -70,15 +70,17 @@ def test_fast_path_is_the_plain_path(codes: int, channel_last: bool, dtype: torc
     finite = z.isfinite().all(-1)
     counted = finite & (torch.rand(3, 50) > 0.3)
     inputs = [[z.clone().requires_grad_(), codebook.clone().requires_grad_()] for _ in range(2)]
-    found = [run(*each, finite, counted) for run, each in zip((assign, assign_plain), inputs, strict=True)]
+    numbers = {"commitment_weight": 0.5, "codebook_weight": 2.0}
+    found = [
+        run(*each, finite, counted, **numbers)
+        for run, each in zip((assign, assign_plain), inputs, strict=True)
+    ]
     assert torch.equal(found[0].indices[finite], found[1].indices[finite])
     assert all(bool(((one.indices >= 0) & (one.indices < codes)).all()) for one in found)
     compare(*found)
     weights = torch.randn(z.shape).to(dtype)
     gradients = [
-        torch.autograd.grad(
-            [one.quantized, one.commitment, one.fit], each, [weights, torch.tensor(0.5), torch.tensor(2.0)]
-        )
+        torch.autograd.grad([one.quantized, one.loss], each, [weights, torch.tensor(3.0)])
         for one, each in zip(found, inputs, strict=True)
     ]
     for actual, expected in zip(*gradients, strict=True):
