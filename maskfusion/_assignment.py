@@ -14,7 +14,7 @@ from torch.autograd.function import once_differentiable
 
 from maskfusion._hardware import prefers_kernels
 from maskfusion._quantized import perplexity
-from maskfusion._search import Distances, blocks
+from maskfusion._search import Distances, blocks, holds_everywhere
 from maskfusion._straight_through import straight_through
 
 GRADIENT_BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 24
@@ -134,15 +134,18 @@ def _assign(
     if vectors.stride(-1) != 1:
         table = table.t().contiguous().t()  # a channel after the other in memory, for `_look_up`
     distances = Distances(codebook)
+    all_finite, all_counted = holds_everywhere(finite), holds_everywhere(counted)
     for block in blocks(groups, size, codes, vectors.device):
         wide = vectors[block].float()
         centred = (wide - distances.centre).reshape(-1, dim).contiguous()
         nearest = distances.nearest(centred)
         indices[block] = nearest.view(wide.shape[:2])
-        chosen = _look_up(table, torch.where(finite[block].flatten(), nearest, codes), wide)
+        row = nearest if all_finite else torch.where(finite[block].flatten(), nearest, codes)
+        chosen = _look_up(table, row, wide)
         quantized[block] = chosen
         errors[block] = (wide - chosen).square_().sum(-1)
-        sums.index_add_(0, torch.where(counted[block].flatten(), nearest, codes), centred)
+        row = nearest if all_counted else torch.where(counted[block].flatten(), nearest, codes)
+        sums.index_add_(0, row, centred)
     counts = codebook.new_zeros(codes).index_add_(0, indices.flatten(), counted.flatten().to(codebook.dtype))
     residuals = sums[:codes] - counts[:, None] * distances.codes
     error, elements = torch.where(counted, errors, 0).sum(), _elements(counts, dim)
@@ -263,12 +266,13 @@ def _pulled(
     groups, size, dim = vectors.shape
     held = GRADIENT_BLOCK if vectors.device.type == "cpu" else ACCELERATOR_BLOCK
     group_step, step = max(1, held // max(1, size * dim)), max(1, held // dim)
+    all_counted = holds_everywhere(counted)
     for group in range(0, groups, group_step):
         for start in range(0, size, step):
             block = slice(group, group + group_step), slice(start, start + step)
-            difference = torch.where(
-                counted[block][..., None], vectors[block].float() - quantized[block].float(), 0
-            )
+            difference = vectors[block].float() - quantized[block].float()
+            if not all_counted:
+                difference = torch.where(counted[block][..., None], difference, 0)
             wide = gradient[block].float()
             if wide.dtype == pulled.dtype:
                 torch.addcmul(wide, difference, scale, value=2, out=pulled[block])

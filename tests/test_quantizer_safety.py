@@ -11,6 +11,7 @@ from torch import nn
 from torch.utils.checkpoint import checkpoint
 
 import maskfusion as mf
+from maskfusion._search import of_finite_length
 from tests import oracle
 from tests.helpers import array, largest_allocation, quantizer, same_state, vectors_of
 
@@ -40,6 +41,30 @@ def test_bad_vectors_are_left_out(bad: float, decay: float | None) -> None:
     assert bool(z.grad.isfinite().all())
     if decay is None:
         assert bool(vq.codebook.grad.isfinite().all())
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
+@pytest.mark.parametrize("layout", ["rows", "channels first", "every second"])
+def test_every_vector_without_a_length_is_found(dtype: torch.dtype, layout: str) -> None:
+    size = (
+        3,
+        2000,
+        4,
+    )  # as many squares of 200 are no number of float16, and 1e4 no sum that bfloat16 can count up to
+    for worst in (1.0, 200.0, *BAD, 1e20, 1e18):
+        z = torch.ones(size)
+        z[1, 7, 2] = worst
+        z = z.to(dtype)
+        if layout == "channels first":
+            z = z.mT.contiguous().mT
+        elif layout == "every second":
+            z = z.repeat_interleave(2, 1)[:, ::2]
+        expected = z.float().square().sum(-1).isfinite()
+        assert torch.equal(of_finite_length(z), expected)
+
+
+def test_many_long_vectors_of_finite_length_together_are_no_infinite_one() -> None:
+    assert bool(of_finite_length(torch.full((1, 1000, 4), 9e18)).all())
 
 
 def test_nothing_but_bad_vectors() -> None:
