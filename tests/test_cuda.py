@@ -1,5 +1,7 @@
 """What only a GPU can show: the same results as on the CPU, no waiting for the device, compiled and captured steps, flat memory."""
 
+import copy
+
 import pytest
 import torch
 from torch import Tensor
@@ -101,6 +103,30 @@ def test_a_step_is_captured_and_replayed() -> None:
     graph.replay()
     assert torch.equal(indices.flatten(), expected)
     assert not torch.equal(quantizer.codebook, before)
+
+
+@pytest.mark.filterwarnings(
+    "ignore:The AccumulateGrad node's stream does not match:UserWarning"
+)  # of the sample
+def test_captured_layers_train_as_the_eager_ones_do() -> None:
+    def sample() -> Tensor:
+        return torch.randn(8, 16, 6, 6, device="cuda", requires_grad=True)
+
+    layers = VectorQuantizer(16, 64).cuda(), ComplementaryMask(16).cuda()
+    before = copy.deepcopy(layers)
+    graphed = torch.cuda.make_graphed_callables(copy.deepcopy(layers), ((sample(),), (sample(),)))
+    for layer, first in zip(graphed, before, strict=True):
+        layer.load_state_dict(first.state_dict())
+    for _ in range(4):
+        z = torch.randn(8, 16, 6, 6, device="cuda")
+        results = []
+        for quantizer, mask in (layers, graphed):
+            latents, mask.weight.grad = z.clone().requires_grad_(), None
+            found = quantizer(latents)
+            (mask(found.quantized).square().mean() + found.loss + mask.penalty()).backward()
+            results.append((found.indices, latents.grad, mask.weight.grad, quantizer.codebook))
+        for ours, eager in zip(*results, strict=True):
+            torch.testing.assert_close(ours, eager, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("codes", [512, 8192, 65536])

@@ -16,7 +16,15 @@ import torch
 from rich.console import Console
 
 from tests.benchmarks import report
-from tests.benchmarks.contenders import CODEBOOKS, MASKS, ON_GPU, RIVALS, SHAPES, changed_by_bf16
+from tests.benchmarks.contenders import (
+    CODEBOOKS,
+    MASKS,
+    MASKS_ON_GPU,
+    ON_GPU,
+    RIVALS,
+    SHAPES,
+    changed_by_bf16,
+)
 from tests.benchmarks.measure import build, busy, ceiling, interleaved, peak_memory
 from tests.benchmarks.targets import Entry, floor, targets
 from tests.benchmarks.training import PARTS, PUBLISHED, STEPS, operations
@@ -90,8 +98,8 @@ def _options() -> argparse.Namespace:
 def _measure(group: str, base: str, rounds: int, device: str, threads: int) -> dict[str, Entry]:
     """Time and memory of every case; memory comes first, while this process holds nothing."""
     cases = dict(GROUPS[group])
-    if device != "cpu" and group in SHAPES:
-        cases |= {rival: f"{group}: {rival}" for rival in ON_GPU}
+    if device != "cpu" and (group in SHAPES or group == "mask"):
+        cases |= {rival: f"{group}: {rival}" for rival in (MASKS_ON_GPU if group == "mask" else ON_GPU)}
     with ThreadPoolExecutor(
         1 if device == "cpu" else AT_ONCE
     ) as pool:  # a GPU counts the memory of each process by itself

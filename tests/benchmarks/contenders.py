@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -110,10 +110,28 @@ def ours_autocast(shape: Shape) -> Step:
     return quantizer_step(under_autocast, z, loss_at=2)
 
 
-def ours_compiled(shape: Shape, mode: str | None = None) -> Step:
+def ours_compiled(shape: Shape) -> Step:
     """The library's quantiser under ``torch.compile``."""
     quantizer = VectorQuantizer(DIM, CODES, decay=DECAY, channel_dim=shape.channel_dim)
-    return quantizer_step(torch.compile(quantizer, fullgraph=True, mode=mode), shape.latents(), loss_at=2)
+    return quantizer_step(torch.compile(quantizer, fullgraph=True), shape.latents(), loss_at=2)
+
+
+def ours_captured(shape: Shape) -> Step:
+    """The library's quantiser, forward and backward each a CUDA graph; vector-quantize-pytorch cannot be captured."""
+    quantizer = VectorQuantizer(DIM, CODES, decay=DECAY, channel_dim=shape.channel_dim)
+    return quantizer_step(captured(quantizer, shape.latents()), shape.latents(), loss_at=2)
+
+
+def one_hot_captured(shape: Shape) -> Step:
+    """The textbook quantiser in the same way."""
+    quantizer = OneHotQuantizer(shape.channel_dim)
+    return quantizer_step(captured(quantizer, shape.latents()), shape.latents(), loss_at=1)
+
+
+def captured(function: Callable[[Tensor], Any], sample: Tensor) -> Callable[[Tensor], Any]:
+    """Forward and backward as CUDA graphs, for tensors like the sample."""
+    graphed: Callable[[Tensor], Any] = torch.cuda.make_graphed_callables(function, (sample,))
+    return graphed
 
 
 def ours_plain(shape: Shape) -> Step:
@@ -161,20 +179,25 @@ def bare_search(shape: Shape) -> Step:
     return step
 
 
-def masked(shape: Shape, compiled: bool = False) -> Step:
+def masked(shape: Shape, made: str = "eager") -> Step:
     """The library's mask."""
-    mask: Callable[[Tensor], Tensor] = ComplementaryMask(shape.size[1])
-    return _multiply_step(torch.compile(mask, fullgraph=True) if compiled else mask, shape)
+    return _multiply_step(_made(ComplementaryMask(shape.size[1]), made, shape), shape)
 
 
-def constant_multiply(shape: Shape, compiled: bool = False) -> Step:
+def constant_multiply(shape: Shape, made: str = "eager") -> Step:
     """The floor of any mask: a multiply by constants, one a channel."""
     constant = torch.rand(shape.size[1], 1, 1)
 
     def multiply(x: Tensor) -> Tensor:
         return x * constant
 
-    return _multiply_step(torch.compile(multiply, fullgraph=True) if compiled else multiply, shape)
+    return _multiply_step(_made(multiply, made, shape), shape)
+
+
+def _made(multiply: Callable[[Tensor], Tensor], how: str, shape: Shape) -> Callable[[Tensor], Tensor]:
+    if how == "captured":
+        return captured(multiply, torch.randn(shape.size, requires_grad=True))
+    return torch.compile(multiply, fullgraph=True) if how == "compiled" else multiply
 
 
 def autograd_multiply(shape: Shape) -> Step:
@@ -219,15 +242,20 @@ RIVALS: dict[str, Callable[[Shape], Step]] = {
     "ours, compiled": ours_compiled,
 }
 ON_GPU: dict[str, Callable[[Shape], Step]] = {
-    "ours, CUDA graphs": partial(ours_compiled, mode="reduce-overhead"),
+    "ours, CUDA graphs": ours_captured,
+    "one-hot, CUDA graphs": one_hot_captured,
     "ours, without Triton": ours_plain,
 }
 MASKS: dict[str, Callable[[Shape], Step]] = {
     "ours": masked,
     "multiply by a constant": constant_multiply,
     "multiply, autograd": autograd_multiply,
-    "ours, compiled": partial(masked, compiled=True),
-    "multiply by a constant, compiled": partial(constant_multiply, compiled=True),
+    "ours, compiled": partial(masked, made="compiled"),
+    "multiply by a constant, compiled": partial(constant_multiply, made="compiled"),
+}
+MASKS_ON_GPU: dict[str, Callable[[Shape], Step]] = {
+    "ours, CUDA graphs": partial(masked, made="captured"),
+    "multiply by a constant, CUDA graphs": partial(constant_multiply, made="captured"),
 }
 
 
@@ -253,5 +281,8 @@ CASES = {
         for name, shape in SHAPES.items()
     },
     **{f"{codes} codes": Case(partial(ours, codes=codes), Shape((2, 64, 32, 32), 1)) for codes in CODEBOOKS},
-    **{f"mask: {name}": Case(make, Shape((128, 128, 32, 32), 1)) for name, make in MASKS.items()},
+    **{
+        f"mask: {name}": Case(make, Shape((128, 128, 32, 32), 1))
+        for name, make in (MASKS | MASKS_ON_GPU).items()
+    },
 }
