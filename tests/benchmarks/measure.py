@@ -1,6 +1,7 @@
 """Medians of interleaved runs in one process; peaks of memory in processes of their own; how long a GPU is busy."""
 
 import json
+import random
 import statistics
 import subprocess
 import sys
@@ -58,7 +59,10 @@ def build(cases: Mapping[str, str], device: str) -> dict[str, Step]:
 def interleaved(
     steps: Mapping[str, Step], *, rounds: int, device: str = "cpu", threads: int = 1, warm_up: int = 2
 ) -> dict[str, Timing]:
-    """Run every step once a round, so that a noisy moment hits all of them alike."""
+    """Run every step once a round, so that a noisy moment hits all of them alike, in an order drawn anew each time.
+
+    In one order a step would always find the cache and the memory that the same other step has left: 8 % were seen.
+    """
     torch.set_num_threads(threads)
     torch.compiler.reset()  # shapes of another group would make this one's compiled code a general one
     clock = _clock(device, threads)
@@ -66,10 +70,12 @@ def interleaved(
         for step in steps.values():
             step()
     taken: dict[str, list[float]] = {name: [] for name in steps}
+    order, shuffle = list(steps), random.Random(0).shuffle
     for _ in range(rounds):
-        for name, step in steps.items():
+        shuffle(order)
+        for name in order:
             start = clock()
-            step()
+            steps[name]()
             taken[name].append(1e3 * (clock() - start))
     return {name: Timing(statistics.median(times), min(times), max(times)) for name, times in taken.items()}
 
