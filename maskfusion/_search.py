@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import torch
 from torch import Tensor, nn
 
-from maskfusion._hardware import prefers_kernels
+from maskfusion._hardware import is_plain, prefers_kernels
 from maskfusion._typing import Float, Int
 
 TILE = 2048
@@ -123,8 +123,10 @@ def of_finite_length(vectors: Tensor) -> Tensor:
 
 def _are_short(vectors: Tensor) -> bool:
     """Whether one sum of all squares, in a fifth of the time, shows that every vector is finite; asked of a CPU only, which never waits."""
+    if vectors.device.type != "cpu" or not is_plain(vectors):
+        return False
     along = next((each for each in (vectors, vectors.mT) if each.is_contiguous()), None)
-    if along is None or vectors.device.type != "cpu":
+    if along is None:
         return False
     flat = along.view(-1)
     return bool(torch.dot(flat, flat) < SHORT)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils.checkpoint import checkpoint
 
 import maskfusion as mf
@@ -65,6 +66,13 @@ def test_every_vector_without_a_length_is_found(dtype: torch.dtype, layout: str)
 
 def test_many_long_vectors_of_finite_length_together_are_no_infinite_one() -> None:
     assert bool(of_finite_length(torch.full((1, 1000, 4), 9e18)).all())
+
+
+def test_a_tensor_without_numbers_is_asked_for_none() -> None:
+    """As tools that estimate memory run a model."""
+    with FakeTensorMode():
+        result = mf.VectorQuantizer(4, 8)(torch.randn(3, 4, 5))
+    assert result.quantized.shape == (3, 4, 5)
 
 
 def test_nothing_but_bad_vectors() -> None:
