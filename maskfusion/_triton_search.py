@@ -43,7 +43,7 @@ def centre(
     code = tl.where(inside, tl.load(codebook + at, mask=inside, other=0.0) - middle[None, :], 0.0)
     tl.store(moved + at, code, mask=inside)
     tl.store(norms + rows, tl.sum(code * code, axis=1), mask=rows < codes)
-    if sums:  # the search adds to them
+    if sums:  # the search adds to them  # pragma: no branch
         tl.store(counts + rows, tl.zeros((tile,), tl.float32), mask=rows < codes)
         tl.store(residuals + at, tl.zeros((tile, width), tl.float32), mask=inside)
 
