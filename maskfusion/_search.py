@@ -122,7 +122,7 @@ def of_finite_length(vectors: Tensor) -> Tensor:
 
 
 def _are_short(vectors: Tensor) -> bool:
-    """Whether one sum of all squares, in a fifth of the time, shows that every vector is finite; asked of a CPU only, which never waits."""
+    """Whether one sum of all squares, in half the time or less, shows that every vector is finite; asked of a CPU only, which never waits."""
     if vectors.device.type != "cpu" or not is_plain(vectors):
         return False
     along = next((each for each in (vectors, vectors.mT) if each.is_contiguous()), None)

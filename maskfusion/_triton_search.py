@@ -41,11 +41,11 @@ def centre(
     at = rows[:, None].to(tl.int64) * dim + axes[None, :]
     inside = (rows < codes)[:, None] & (axes[None, :] < dim)
     code = tl.where(inside, tl.load(codebook + at, mask=inside, other=0.0) - middle[None, :], 0.0)
-    tl.store(moved + at, code, mask=inside)
-    tl.store(norms + rows, tl.sum(code * code, axis=1), mask=rows < codes)
-    if sums:  # the search adds to them  # pragma: no branch
+    if sums:  # the search adds to them
         tl.store(counts + rows, tl.zeros((tile,), tl.float32), mask=rows < codes)
         tl.store(residuals + at, tl.zeros((tile, width), tl.float32), mask=inside)
+    tl.store(moved + at, code, mask=inside)
+    tl.store(norms + rows, tl.sum(code * code, axis=1), mask=rows < codes)
 
 
 @triton.jit
