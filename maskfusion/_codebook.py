@@ -101,8 +101,8 @@ def follow(
 ) -> None:
     """Move codebook and running counts, in place, by a batch with ``counts`` and ``residuals`` around the codes that were ``used``.
 
-    What nobody uses restarts from ``fresh``. Without residuals the other codes stay where they are. A batch that counts no vector
-    changes nothing.
+    The first batch that counts a vector makes it initialised; one that counts none changes nothing. What nobody uses restarts from
+    ``fresh``. Without residuals the other codes stay where they are.
     """
     if constraint is None and prefers_kernels(counts, codebook.shape[1]):
         from maskfusion import _kernels

@@ -14,10 +14,6 @@ BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 22
 """Elements of gradient times features held at once: 1 MiB in float32, which stays in the cache, and enough to keep a GPU busy."""
 
 
-SMALL = 1 << 22
-"""Features in float32 up to which a GPU's host spends more time on this backward pass than the GPU spares: 16 MiB."""
-
-
 def channel_sums(left: Tensor, right: Tensor, channel_dim: int) -> Tensor:
     """Sum ``left * right`` over all dimensions but ``channel_dim``, block by block, in float32 or better."""
     others = [dim for dim in range(left.ndim) if dim != channel_dim]
@@ -100,15 +96,11 @@ def _both(gradient: Tensor, features: Tensor, gate: Tensor, channel_dim: int) ->
 
 def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
     """Multiply ``features`` by ``gate``, one value a channel."""
-    if torch.compiler.is_compiling() or _is_small(features):  # a compiler fuses product and sum by itself
+    if torch.compiler.is_compiling():  # a compiler fuses product and sum by itself
         return features * _aligned(gate, features, channel_dim)
     function = _GatedEagerly if is_plain(features) and is_plain(gate) else GatedFeatures
     apply = cast("Callable[[Tensor, Tensor, int], Tensor]", function.apply)
     return apply(features, gate, channel_dim)
-
-
-def _is_small(features: Tensor) -> bool:
-    return features.is_cuda and features.dtype == torch.float32 and features.numel() <= SMALL
 
 
 def _aligned(gate: Tensor, features: Tensor, channel_dim: int) -> Tensor:

@@ -44,8 +44,7 @@ def apply_gate(
 
     .. math:: f_i = \hat z_i \odot \omega
 
-    The backward pass sums gradient times features in blocks, so that their full-size product is never held; on a GPU it is held where
-    it is small, at most 16 MiB.
+    The backward pass sums gradient times features in blocks, so that their full-size product is never held.
 
     Args:
         features: Any rank of at least 2, with as many channels along ``channel_dim`` as ``gate`` has values.

@@ -178,17 +178,14 @@ def test_codes_are_the_nearest_in_float64(shift: float) -> None:
     assert torch.equal(found, exact.argmin(1))
 
 
-def test_small_features_take_the_usual_multiply_and_large_ones_hold_no_product() -> None:
-    gate = torch.rand(64, device="cuda", requires_grad=True)
-    for size, is_small in (((16, 64, 32, 32), True), ((128, 64, 32, 32), False)):
-        features = torch.randn(size, device="cuda", requires_grad=True)
-        upstream = torch.randn_like(features)
-        gated = functional.apply_gate(features, gate)
-        held = torch.cuda.memory_allocated()
-        torch.cuda.reset_peak_memory_stats()
-        found = torch.autograd.grad(gated, (features, gate), upstream)
-        on_top = torch.cuda.max_memory_allocated() - held
-        assert (on_top > 1.5 * features.nbytes) == is_small
-        expected = (upstream.double() * features.double()).sum((0, 2, 3)).float()
-        torch.testing.assert_close(found[1], expected, rtol=1e-4, atol=1e-2)
-        assert torch.equal(found[0], upstream * gate[:, None, None])
+def test_the_backward_pass_of_the_mask_holds_no_product() -> None:
+    features = torch.randn(16, 64, 32, 32, device="cuda", requires_grad=True)
+    gate, upstream = torch.rand(64, device="cuda", requires_grad=True), torch.randn_like(features)
+    gated = functional.apply_gate(features, gate)
+    held = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    found = torch.autograd.grad(gated, (features, gate), upstream)
+    assert torch.cuda.max_memory_allocated() - held < 1.5 * features.nbytes
+    assert torch.equal(found[0], upstream * gate[:, None, None])
+    expected = (upstream.double() * features.double()).sum((0, 2, 3)).float()
+    torch.testing.assert_close(found[1], expected, rtol=1e-4, atol=1e-2)

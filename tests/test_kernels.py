@@ -11,7 +11,6 @@ from maskfusion import (
     VectorQuantizer,
     _assignment,
     _codebook,
-    _gating,
     _hardware,
     functional,
 )
@@ -47,7 +46,6 @@ def on_request(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str
     for name in ("nearest", "assign", "pull", "gate_backward", "spread", "follow", "finite"):
         counting(name)
     monkeypatch.setattr(_hardware, "runs_kernels", lambda *_: True)
-    monkeypatch.setattr(_gating, "SMALL", -1)
     return called
 
 

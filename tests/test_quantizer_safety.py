@@ -47,11 +47,7 @@ def test_bad_vectors_are_left_out(bad: float, decay: float | None) -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16, torch.float64])
 @pytest.mark.parametrize("layout", ["rows", "channels first", "every second"])
 def test_every_vector_without_a_length_is_found(dtype: torch.dtype, layout: str) -> None:
-    size = (
-        3,
-        2000,
-        4,
-    )  # as many squares of 200 are no number of float16, and 1e4 no sum that bfloat16 can count up to
+    size = 3, 2000, 4  # so many ones are more than bfloat16 counts up to, and 200 has no square in float16
     for worst in (1.0, 200.0, *BAD, 1e20, 1e18):
         z = torch.ones(size)
         z[1, 7, 2] = worst

@@ -36,6 +36,7 @@ GROUPS = {
     "training-step": {name: f"training-step: {name}" for name in STEPS},
     "parts": {name: f"parts: {name}" for name in PARTS},
 }
+GPU_RIVALS = {**dict.fromkeys(SHAPES, ON_GPU), "mask": MASKS_ON_GPU}
 APART = ("training-step", "parts")  # minutes by themselves, so only when they are asked for
 AT_ONCE = 8
 PROFILED = ("ours, channels last", "one-hot, unfused mask, channels last")
@@ -98,8 +99,8 @@ def _options() -> argparse.Namespace:
 def _measure(group: str, base: str, rounds: int, device: str, threads: int) -> dict[str, Entry]:
     """Time and memory of every case; memory comes first, while this process holds nothing."""
     cases = dict(GROUPS[group])
-    if device != "cpu" and (group in SHAPES or group == "mask"):
-        cases |= {rival: f"{group}: {rival}" for rival in (MASKS_ON_GPU if group == "mask" else ON_GPU)}
+    if device != "cpu":
+        cases |= {rival: f"{group}: {rival}" for rival in GPU_RIVALS.get(group, ())}
     with ThreadPoolExecutor(
         1 if device == "cpu" else AT_ONCE
     ) as pool:  # a GPU counts the memory of each process by itself

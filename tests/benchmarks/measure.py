@@ -61,7 +61,7 @@ def interleaved(
 ) -> dict[str, Timing]:
     """Run every step once a round, so that a noisy moment hits all of them alike, in an order drawn anew each time.
 
-    In one order a step would always find the cache and the memory that the same other step has left: 8 % were seen.
+    In one order a step would always find the cache and the memory that the same other step has left.
     """
     torch.set_num_threads(threads)
     torch.compiler.reset()  # shapes of another group would make this one's compiled code a general one
