@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from examples.compare import Study, compare
 from examples.data import DATA_SETS, find, load
+from examples.errors import UserError
 from examples.hardware import Hardware, first_process
 from examples.options import add_place_arguments, parsed_place
 from examples.probes.command import probe, probe_parser
@@ -24,7 +25,7 @@ from examples.transfer.command import transfer, transfer_parser
 from examples.zeta.command import zeta, zeta_parser
 
 Command = Callable[[ArgumentParser, Namespace, Sequence[str]], int]
-_WRONG = (FileNotFoundError, ModuleNotFoundError, ValueError)
+_WRONG = (UserError, FileNotFoundError, ModuleNotFoundError, ValueError)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
