@@ -7,6 +7,9 @@ BIN    := $(VENV)/bin
 # Small networks are faster on one thread than on two that wait for each other.
 export OMP_NUM_THREADS ?= 1
 
+# Folder of real data, for the tests that want some; without it they are skipped.
+export MASKFUSION_DATA ?=
+
 # Options for pytest-cov, which .ci/run sets.
 COVER ?=
 

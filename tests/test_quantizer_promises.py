@@ -13,8 +13,8 @@ from torch import Tensor, nn
 import maskfusion as mf
 from maskfusion._assignment import Assignment, assign, assign_plain
 from tests.helpers import largest_allocation, quantizer, same_state
+from tests.support.real_data import real_data
 
-DIGITS = Path(__file__).parents[2] / "shared" / "data" / "digits" / "mnist.npz"
 FLOAT = 4
 
 
@@ -91,9 +91,7 @@ def test_fast_path_is_the_plain_path(codes: int, channel_last: bool, dtype: torc
 
 def digits(count: int) -> Tensor:
     """Handwritten digits in [0, 1], ``(count, 1, 28, 28)``."""
-    if not DIGITS.exists():
-        pytest.skip("the digits are not beside this repository")
-    with np.load(DIGITS) as archive:
+    with np.load(real_data("digits/mnist.npz")) as archive:
         images = archive["x_train"][:count]
     return torch.from_numpy(images).float()[:, None] / 255
 

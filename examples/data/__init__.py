@@ -4,7 +4,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from examples.data import (
+from examples.data.contract import MultimodalData
+from examples.data.place import Finding, Place
+from examples.data.sets import (
     av_digits,
     crema_d,
     cwfid,
@@ -16,8 +18,6 @@ from examples.data import (
     synthetic,
     utd_mhad,
 )
-from examples.data.contract import MultimodalData
-from examples.data.place import Finding, Place
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.io import wavfile
 
-from examples.data.fsdd import Spectrogram
-from examples.data.spectrogram import MelSpectrogram
+from examples.data.reading.spectrogram import MelSpectrogram
+from examples.data.sets.fsdd import Spectrogram
 from examples.pictures.base import Picture, Values, limits, png
 
 _FULL_SCALE = 32767

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from examples.data.synthetic import BACKGROUND, Dials
+from examples.data.sets.synthetic import BACKGROUND, Dials
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from itertools import chain, combinations
 from rich.console import Console
 from rich.progress import track
 
-from examples.data.synthetic import ceiling
+from examples.data.sets.synthetic import ceiling
 from examples.results import machine, versions
 from examples.zeta.dials import DIALS, Dial
 from examples.zeta.records import Trial, Truth, Turned, ZetaResults

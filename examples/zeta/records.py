@@ -11,7 +11,7 @@ FORMAT = 1
 
 @dataclass(frozen=True)
 class Truth:
-    """What one who knows the dials could reach, see `examples.data.synthetic.ceiling`. Lists have a number a modality.
+    """What one who knows the dials could reach, see `examples.data.sets.synthetic.ceiling`. Lists have a number a modality.
 
     Args:
         joint: Accuracy with all modalities, in [0, 1].

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from examples.data.synthetic import generate
+from examples.data.sets.synthetic import generate
 from examples.results import finite
 from examples.zeta.dials import DIALS
 from examples.zeta.records import Trial

@@ -18,10 +18,10 @@ from examples.compare import Study, compare
 from examples.data.place import Place
 from examples.recipe import load_recipe
 from examples.results import Results
+from tests.support.real_data import real_data
 
 REPOSITORY = Path(__file__).parents[2]
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
-REAL = REPOSITORY.parent / "shared" / "data" / "utd_mhad"
 
 
 def numbers(folder: Path) -> list[dict[str, object]]:
@@ -237,12 +237,12 @@ def test_data_check(mfeat_root: Path, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not REAL.is_dir(), reason="no UTD-MHAD in ../shared/data/utd_mhad")
 def test_utd_mhad_real_data(tmp_path: Path):
+    root = real_data("utd_mhad")
     arguments = ["--epochs", "1", "--seeds", "1", "--rows", "skeleton", "vq-mask", "--workers", "1"]
     arguments += ["--network.width", "8", "--network.latent", "8", "--network.codes", "16"]
     assert (
-        main(["compare", "--data", "utd-mhad", "--root", str(REAL), "--output", str(tmp_path), *arguments])
+        main(["compare", "--data", "utd-mhad", "--root", str(root), "--output", str(tmp_path), *arguments])
         == 0
     )
     masked = Results.read(tmp_path / "results.json").runs[-1]

@@ -1,0 +1,145 @@
+"""Clips of a speaking face, as CREMA-D and RML hold them: frames around the middle, and the sound as a spectrogram."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+
+from examples.data.columns import Column, OneFrame, Standardised, Whole
+from examples.data.contract import Kind
+from examples.data.place import Finding, Place
+from examples.data.reading.cache import Decoded, Item, Layout, UnreadableError, decode_once
+from examples.data.reading.media import NoSoundError, read_frames, read_sound
+from examples.data.reading.spectrogram import MelSpectrogram, fit
+from examples.data.splits import Split, draw_groups, split_at_random
+
+KINDS: dict[str, Kind] = {"color": "image", "audio": "image"}
+SHARE = (
+    744 / 7442
+)  # of the samples, or of the speakers, for each of validation and test, as published for CREMA-D
+_SIZE, _BANDS = 128, 256
+
+
+@dataclass(frozen=True)
+class Recording:
+    """What is taken of a clip.
+
+    Args:
+        around: Frames before the middle one, and as many after it, that training draws from.
+        crop: Side of the square that is cut from a frame, as a share of its height.
+        from_top: Whether the square begins at the top row; it lies in the middle otherwise.
+        rate: Samples of the sound a second.
+        seconds: Of the sound, the central ones; all when None.
+    """
+
+    around: int
+    crop: float
+    from_top: bool
+    rate: int
+    seconds: float | None
+
+
+def decode_clips(
+    name: str, place: Place, items: Sequence[Item], recording: Recording, refuse: Callable[[Item], object]
+) -> Decoded:
+    """Decode every clip once.
+
+    Arrays: ``color`` (``(clips, 2 * around + 1, 3, 128, 128)``, uint8), ``frames``, how many of these frames hold
+    anything (``(clips,)``), and ``audio`` in decibels (``(clips, 1, 256, 256)``, float32, low bands first).
+
+    Args:
+        name: Of the data set.
+        place: Where the copy goes.
+        items: The clips; their sound is that of their first file that has any.
+        recording: What is taken of them.
+        refuse: Raises `UnreadableError` for a clip of which too little is known.
+    """
+    spectrogram = MelSpectrogram(recording.rate, bands=_BANDS)
+    window = 2 * recording.around + 1
+
+    def decode(item: Item) -> dict[str, NDArray[np.generic]]:
+        refuse(item)
+        frames = read_frames(
+            item.files[0],
+            around=recording.around,
+            crop=recording.crop,
+            size=_SIZE,
+            from_top=recording.from_top,
+        )
+        sound = _sound(item, recording)
+        if len(sound) < spectrogram.fft:
+            raise UnreadableError(f"'{item.files[0]}' has only {len(sound) / recording.rate:.3f} s of sound")
+        color = np.zeros((window, *frames.shape[1:]), dtype=np.uint8)
+        color[: len(frames)] = frames
+        return {
+            "color": color,
+            "frames": np.asarray(len(frames)),
+            "audio": fit(spectrogram(sound), _BANDS)[None],
+        }
+
+    return decode_once(
+        place.decoded(name, {**asdict(recording), "size": _SIZE, "bands": _BANDS}),
+        items,
+        {
+            "color": Layout("uint8", (window, 3, _SIZE, _SIZE)),
+            "frames": Layout("uint8", ()),
+            "audio": Layout("float32", (1, _BANDS, _BANDS)),
+        },
+        decode,
+        on_error=place.on_error,
+    )
+
+
+def columns(clips: Decoded) -> dict[str, Column]:
+    """Return one frame of every clip, ``(3, 128, 128)`` in 0 to 1, and the sound, ``(1, 256, 256)`` in decibels."""
+    frames = np.maximum(clips.arrays["frames"][:], 1)  # clips that could not be read have none
+    color = OneFrame(clips.arrays["color"], frames)
+    return {
+        "color": Standardised(color, np.arange(len(color)), torch.tensor(0.0), torch.tensor(255.0)),
+        "audio": Whole(clips.arrays["audio"]),
+    }
+
+
+def split_clips(
+    split: str, names: Sequence[str], speakers: ArrayLike, good: NDArray[np.int64], *, seed: int
+) -> Split:
+    """Return who learns from what.
+
+    Args:
+        split: "random" draws clips, "speakers" draws speakers, so that none is in two parts; or the path of a file
+            that `Split.write` wrote, of which clips that cannot be read are left out.
+        names: Of all clips.
+        speakers: Of all clips.
+        good: Positions of the clips that can be read.
+        seed: Of the draw.
+    """
+    if split == "random":
+        held = max(1, round(SHARE * len(good)))
+        drawn = split_at_random(len(good), held, held, seed=seed)
+    elif split == "speakers":
+        drawn = draw_groups(np.asarray(speakers)[good], SHARE, SHARE, seed=seed)
+    elif Path(split).is_file():
+        read = Split.read(Path(split), names)
+        return Split(*(np.intersect1d(part, good) for part in (read.train, read.validation, read.test)))
+    else:
+        raise ValueError(f"`split` (='{split}') must be 'random', 'speakers' or the path of a JSON file.")
+    return Split(good[drawn.train], good[drawn.validation], good[drawn.test])
+
+
+def none_of(what: str, names: Sequence[str]) -> Finding:
+    """Return what `data check` says of things that should not be there."""
+    listed = ", ".join(names[:5]) + (f" ... ({len(names):,})" if len(names) > 5 else "")
+    return Finding(what, "none", listed or "none", not names)
+
+
+def _sound(item: Item, recording: Recording) -> NDArray[np.float32]:
+    for path in item.files:
+        if path == item.files[0] or path.is_file():
+            try:
+                return read_sound(path, recording.rate, seconds=recording.seconds)
+            except NoSoundError:
+                continue
+    raise UnreadableError(f"'{item.files[0]}' has no sound track")

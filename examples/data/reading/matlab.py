@@ -1,0 +1,112 @@
+"""Reading MATLAB files, with errors that say which file is wrong and why.
+
+Files of format 7.3 are HDF5: arrays are transposed, a cell array holds references, a text is a column of UTF-16.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from examples.data.reading.cache import UnreadableError
+from examples.data.reading.extras import needs
+
+Value = NDArray[Any]
+
+
+def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
+    """Read some variables of a file of format 7 or older.
+
+    Args:
+        path: The file.
+        names: Of the variables; all must be there.
+
+    Returns:
+        Two axes or more each, as MATLAB has them; a text is an array of one string, a cell array one of objects.
+
+    Raises:
+        UnreadableError: There is no such file, it is damaged, or a variable is missing.
+    """
+    if not path.is_file():
+        raise UnreadableError(f"there is no file '{path}'")
+    import scipy.io  # takes half a second, and few data sets need it
+
+    try:
+        variables = scipy.io.loadmat(path, variable_names=list(names))
+    except Exception as error:  # a damaged file makes the reader fail in a dozen ways
+        raise UnreadableError(
+            f"'{path}' is damaged or no MATLAB file of format 7 or older ({error})"
+        ) from error
+    return {name: np.asarray(value) for name, value in _chosen(path, variables, names).items()}
+
+
+def text(value: Value) -> str:
+    """Return the only string in a value; an empty one where there is none."""
+    strings = [str(entry) for entry in value.ravel()]
+    return strings[0] if len(strings) == 1 else ""
+
+
+def texts(cells: Value) -> tuple[str, ...]:
+    """Return the strings of a cell array."""
+    return tuple(text(np.asarray(cell)) for cell in cells.ravel())
+
+
+@contextmanager
+def open_hdf5(path: Path, names: Sequence[str], *, chunk_bytes: int) -> Iterator[dict[str, Any]]:
+    """Open a file of format 7.3; threads may share what it holds, one reads at a time.
+
+    Args:
+        path: The file.
+        names: Of the variables; all must be there.
+        chunk_bytes: How much of each variable stays unpacked.
+
+    Returns:
+        Datasets of h5py by name, their axes in the opposite order of MATLAB's.
+
+    Raises:
+        ModuleNotFoundError: h5py is missing; names the extra.
+        UnreadableError: The file is damaged or cut, or a variable is missing.
+    """
+    with needs("media"):
+        import h5py
+    try:
+        file = h5py.File(path, "r", rdcc_nbytes=chunk_bytes)
+    except OSError as error:
+        raise UnreadableError(
+            f"'{path}' is damaged, cut short or not of MATLAB's format 7.3 ({error})"
+        ) from error
+    with file:
+        yield _chosen(path, file, names)
+
+
+def hdf5_texts(path: Path, cells: Any) -> tuple[str, ...]:
+    """Return the strings of a cell array.
+
+    Args:
+        path: Of its file, for errors.
+        cells: What `open_hdf5` gave.
+
+    Raises:
+        UnreadableError: It is no cell array of strings.
+    """
+    try:
+        return tuple(_hdf5_text(cells.file[reference]) for reference in np.asarray(cells).ravel())
+    except (AttributeError, KeyError, OSError, TypeError, ValueError) as error:
+        raise UnreadableError(f"'{path}': {cells.name} is no cell array of texts ({error})") from error
+
+
+def _hdf5_text(value: Any) -> str:
+    if "MATLAB_empty" in value.attrs:
+        return ""
+    return np.asarray(value, dtype="<u2").tobytes().decode("utf-16-le")
+
+
+def _chosen(path: Path, there: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
+    """Return what is called `names`; refuse a file that lacks some."""
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise UnreadableError(f"'{path}' lacks {missing}")
+    return {name: there[name] for name in names}

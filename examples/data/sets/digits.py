@@ -1,0 +1,108 @@
+"""MNIST with SVHN: a written digit and a house number's, paired by the digit. Bring the files yourself."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from examples.data.columns import Whole
+from examples.data.contract import MultimodalData, split_and_standardise
+from examples.data.pairs import Collection, Picked, last_tenth, pair_up
+from examples.data.place import Finding, Place, counted
+from examples.data.reading.cache import UnreadableError
+from examples.data.reading.matlab import read_mat
+from examples.data.sets.mnist import CLASSES, as_maps, check_mnist, read_mnist
+from examples.data.sets.mnist import SOURCE as MNIST
+
+SVHN = (
+    "SVHN, Y. Netzer et al., NIPS workshop 2011, http://ufldl.stanford.edu/housenumbers (non-commercial use): "
+    "train_32x32.mat and test_32x32.mat of its format 2."
+)
+SOURCE = f"One folder with both. {MNIST} {SVHN}"
+_FILES = {"training": "train_32x32.mat", "test": "test_32x32.mat"}
+_TRAINING, _TEST = 73_257, 26_032
+_SIDE = 32
+
+
+def load_digits(
+    place: Place,
+    *,
+    seed: int = 0,
+    pairs: int = 20_000,
+    validation_pairs: int = 5_000,
+    test_pairs: int = 10_000,
+) -> MultimodalData:
+    """Return `mnist` ``(1, 32, 32)``, a digit with a border of two zeros, and `svhn` ``(3, 32, 32)``, the same digit.
+
+    Every part is paired within itself, all ten digits equally often. The last tenth of each official training part
+    is for validation. Validation and test pairs are the same for every seed.
+
+    Args:
+        place: Folder of both data sets.
+        seed: Draws the training pairs.
+        pairs: For training. By default as many as leave most images with one partner; work on generating one from
+            the other pairs each image with 20 or 30, more than a million pairs.
+        validation_pairs: For validation.
+        test_pairs: For the test.
+
+    Raises:
+        FileNotFoundError: A file is not there; says which, and where to get it.
+        ValueError: A file is damaged or holds something else, or there are fewer pairs than that.
+    """
+    mnist, svhn = read_mnist(place.folder()), read_svhn(place.folder())
+    chosen, split = pair_up(mnist, svhn, (pairs, validation_pairs, test_pairs), seed=seed)
+    return split_and_standardise(
+        "digits",
+        {
+            "mnist": Whole(Picked(as_maps(mnist.values), chosen[:, 0])),
+            "svhn": Whole(Picked(svhn.values, chosen[:, 1])),
+        },
+        torch.as_tensor(mnist.labels[chosen[:, 0]]),
+        kinds={"mnist": "image", "svhn": "image"},
+        classes=CLASSES,
+        split=split,
+        names=[f"mnist {left}, svhn {right}" for left, right in chosen.tolist()],
+    )
+
+
+def check_digits(place: Place) -> list[Finding]:
+    """Read the files and count the images."""
+    split = read_svhn(place.folder()).split
+    return [
+        *check_mnist(place.folder()),
+        counted("SVHN, training", "images", len(split.train) + len(split.validation), _TRAINING),
+        counted("SVHN, test", "images", len(split.test), _TEST),
+    ]
+
+
+def read_svhn(folder: Path) -> Collection:
+    """Return uint8 images in red, green and blue, ``(images, 3, 32, 32)``, the official test part last.
+
+    The last tenth of the official training part is for validation.
+
+    Raises:
+        FileNotFoundError: A file is not there.
+        ValueError: A file is damaged or holds something else.
+    """
+    (images, labels), (test_images, test_labels) = (_read_part(folder / name) for name in _FILES.values())
+    return Collection(
+        np.concatenate([images, test_images]),
+        np.concatenate([labels, test_labels]),
+        last_tenth(len(labels), len(test_labels)),
+    )
+
+
+def _read_part(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Read ``X``, uint8 ``(32, 32, 3, images)``, and ``y``, ``(images, 1)``, 1 to 10, where 10 is the digit 0."""
+    if not path.is_file():
+        raise FileNotFoundError(f"No file at '{path}'. {SVHN}")
+    images, labels = read_mat(path, ["X", "y"]).values()
+    if images.shape != (_SIDE, _SIDE, 3, labels.size) or not np.isin(labels, range(1, 11)).all():
+        raise UnreadableError(
+            f"'{path}' must hold X (32, 32, 3, images) and y (images, 1), 1 to 10; it holds X {images.shape} and "
+            f"y {labels.shape}. {SVHN}"
+        )
+    return np.ascontiguousarray(images.transpose(3, 2, 0, 1), dtype=np.uint8), labels.ravel().astype(
+        np.int64
+    ) % 10

@@ -1,0 +1,152 @@
+"""UTD-MHAD: 861 clips of 27 actions by 8 people: depth video, skeleton, wrist sensor. Bring the file yourself."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+from examples.data.contract import Kind, MultimodalData, split_and_standardise
+from examples.data.place import Finding, Place, counted
+from examples.data.reading.arrays import Shape, read_arrays
+from examples.data.splits import Split, split_by_group
+
+FILE = "utd_mhad.npz"
+SOURCE = (
+    "Data: UTD-MHAD, C. Chen, R. Jafari, N. Kehtarnavaz, ICIP 2015, "
+    "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html: 16 evenly spaced depth frames of each clip, the "
+    "20 joints at 48 moments in metres, the wrist's 3 accelerations and 3 rates at 128 moments, action 0-26, "
+    "subject 1-8. Name its folder with --root."
+)
+KINDS: dict[str, Kind] = {"depth": "image", "skeleton": "image", "inertial": "sequence"}
+_SHAPES: dict[str, Shape] = {
+    "depth": (None, 16, 56, 56),
+    "skeleton": (None, 48, 20, 3),
+    "inertial": (None, 128, 6),
+}
+_LABELS: dict[str, Shape] = {"action": (None,), "subject": (None,)}
+ACTIONS = (
+    "swipe left",
+    "swipe right",
+    "wave",
+    "clap",
+    "throw",
+    "cross arms",
+    "basketball shot",
+    "draw x",
+    "draw circle CW",
+    "draw circle CCW",
+    "draw triangle",
+    "bowl",
+    "box",
+    "baseball swing",
+    "tennis swing",
+    "curl arms",
+    "tennis serve",
+    "push",
+    "knock",
+    "catch",
+    "pick up and throw",
+    "jog",
+    "walk",
+    "stand up",
+    "sit down",
+    "lunge",
+    "squat",
+)
+"""In the order of their numbers, from 1; CW is clockwise, CCW the other way round."""
+_CLIPS, _ACTIONS, _SUBJECTS = 861, len(ACTIONS), 8
+_TRAINING = (1, 3, 5, 7)
+_SIZE = 32
+
+
+def load_utd_mhad(
+    place: Place,
+    *,
+    seed: int = 0,
+    modalities: Sequence[str] = ("depth", "skeleton"),
+    validation: Sequence[int] | int = (),
+    training: Sequence[int] = (),
+) -> MultimodalData:
+    """Return depth and skeleton as images, the wrist's sensor as a sequence: test on subjects 2, 4, 6, 8.
+
+    Depth keeps its 16 frames as channels. The skeleton's channels are x, y and z, its height is time and its
+    width the joints. Both are resized to 32 x 32.
+
+    Args:
+        place: Folder of ``utd_mhad.npz``, or the file.
+        seed: Chooses the validation subjects where `validation` is a number; the protocol fixes the test.
+        modalities: Any of depth, skeleton and inertial, in the order in which they are fused.
+        validation: Odd subjects that choose the epoch; the other odd ones are learned from. Or how many of them: seed 0
+            begins with subject 1, seed 1 with 3, seed 4 with 1 again.
+        training: Only these odd subjects are learned from; all that do not choose the epoch when none are named.
+    """
+    unknown = [name for name in modalities if name not in KINDS]
+    if unknown or not modalities:
+        raise ValueError(f"`modalities` (={list(modalities)}) must be some of {list(KINDS)}.")
+    if isinstance(validation, int):
+        if not 0 <= validation < len(_TRAINING):
+            raise ValueError(
+                f"`validation` (={validation}) must be at least 0 and below {len(_TRAINING)} subjects."
+            )
+        validation = [_TRAINING[(seed + more) % len(_TRAINING)] for more in range(validation)]
+    even = [subject for subject in validation if subject % 2 == 0]
+    if even:
+        raise ValueError(
+            f"`validation` (={list(validation)}) must be odd subjects; the even ones are the test."
+        )
+    arrays = _read(place, modalities)
+    subject = arrays["subject"].astype(np.int64)
+    return split_and_standardise(
+        "utd-mhad",
+        {name: _prepared(name, torch.as_tensor(arrays[name].astype("float32"))) for name in modalities},
+        torch.as_tensor(arrays["action"].astype("int64")),
+        kinds={name: KINDS[name] for name in modalities},
+        classes=ACTIONS,
+        split=_split(subject, validation, training),
+        labels={"subject": torch.as_tensor(subject)},
+    )
+
+
+def check_utd_mhad(place: Place) -> list[Finding]:
+    """Read the file and count what is in it."""
+    arrays = _read(place, list(KINDS))
+    return [
+        counted(FILE, "clips", len(arrays["action"]), _CLIPS),
+        counted(FILE, "actions", len(np.unique(arrays["action"])), _ACTIONS),
+        counted(FILE, "subjects", len(np.unique(arrays["subject"])), _SUBJECTS),
+    ]
+
+
+def _split(subject: NDArray[np.int64], validation: Sequence[int], training: Sequence[int]) -> Split:
+    split = split_by_group(subject, validation, [even for even in (2, 4, 6, 8) if even in subject])
+    if not training:
+        return split
+    left = sorted(set(subject[split.train].tolist()))
+    if not set(training) <= set(left):
+        raise ValueError(
+            f"`training` (={list(training)}) must be some of {left}, odd and not for validation."
+        )
+    return replace(split, train=split.train[np.isin(subject[split.train], list(training))])
+
+
+def _read(place: Place, modalities: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+    path = place.file(FILE)
+    arrays = read_arrays(path, {**{name: _SHAPES[name] for name in modalities}, **_LABELS}, source=SOURCE)
+    action, subject = arrays["action"].astype(np.int64), arrays["subject"].astype(np.int64)
+    if action.min() < 0 or action.max() >= _ACTIONS:
+        raise ValueError(f"'{path}': array `action` must hold 0 to {_ACTIONS - 1}. {SOURCE}")
+    odd = subject % 2 == 1
+    if odd.all() or not odd.any() or subject.min() < 1 or subject.max() > _SUBJECTS:
+        raise ValueError(f"'{path}': array `subject` must hold odd and even numbers, 1 to 8. {SOURCE}")
+    return arrays
+
+
+def _prepared(name: str, values: Tensor) -> Tensor:
+    if name == "inertial":
+        return values.transpose(1, 2)
+    maps = values.permute(0, 3, 1, 2) if name == "skeleton" else values
+    return interpolate(maps, size=(_SIZE, _SIZE), mode="bilinear", align_corners=False, antialias=True)
