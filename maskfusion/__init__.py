@@ -14,25 +14,8 @@ In your own training loop::
 
 from maskfusion import contribution as contribution
 from maskfusion import functional as functional
-from maskfusion._collapse import CollapseWarning as CollapseWarning
-from maskfusion._compact import compact as compact
-from maskfusion._contributions import Contributions as Contributions
-from maskfusion._losses import ComplementaryLoss as ComplementaryLoss
-from maskfusion._losses import LossTerms as LossTerms
-from maskfusion._mask import ComplementaryMask as ComplementaryMask
-from maskfusion._optim import parameter_groups as parameter_groups
-from maskfusion._product import ProductQuantizer as ProductQuantizer
-from maskfusion._projected import ProjectedQuantizer as ProjectedQuantizer
-from maskfusion._quantized import Quantized as Quantized
-from maskfusion._quantizer import VectorQuantizer as VectorQuantizer
-from maskfusion._residual import ResidualQuantizer as ResidualQuantizer
-from maskfusion._schedules import ConstantPenalty as ConstantPenalty
-from maskfusion._schedules import PenaltySchedule as PenaltySchedule
-from maskfusion._schedules import SteeredPenalty as SteeredPenalty
-from maskfusion._schedules import WarmupPenalty as WarmupPenalty
-from maskfusion._tracker import ComplementarityTracker as ComplementarityTracker
-from maskfusion._wrap import unwrap_fusion as unwrap_fusion
-from maskfusion._wrap import wrap_fusion as wrap_fusion
+from maskfusion.compact.head import compact as compact
+from maskfusion.contribution import Contributions as Contributions
 from maskfusion.contribution import measure_contributions as measure_contributions
 from maskfusion.functional import absolute_sum as absolute_sum
 from maskfusion.functional import hard_gate as hard_gate
@@ -44,6 +27,23 @@ from maskfusion.functional import soft_gate as soft_gate
 from maskfusion.functional import straight_through as straight_through
 from maskfusion.functional import ternary_gate as ternary_gate
 from maskfusion.functional import unit_length as unit_length
+from maskfusion.mask.mask import ComplementaryMask as ComplementaryMask
+from maskfusion.mask.wrap import unwrap_fusion as unwrap_fusion
+from maskfusion.mask.wrap import wrap_fusion as wrap_fusion
+from maskfusion.quantizer.product import ProductQuantizer as ProductQuantizer
+from maskfusion.quantizer.projected import ProjectedQuantizer as ProjectedQuantizer
+from maskfusion.quantizer.quantized import Quantized as Quantized
+from maskfusion.quantizer.quantizer import VectorQuantizer as VectorQuantizer
+from maskfusion.quantizer.residual import ResidualQuantizer as ResidualQuantizer
+from maskfusion.training.collapse import CollapseWarning as CollapseWarning
+from maskfusion.training.loss import ComplementaryLoss as ComplementaryLoss
+from maskfusion.training.loss import LossTerms as LossTerms
+from maskfusion.training.parameter_groups import parameter_groups as parameter_groups
+from maskfusion.training.schedules import ConstantPenalty as ConstantPenalty
+from maskfusion.training.schedules import PenaltySchedule as PenaltySchedule
+from maskfusion.training.schedules import SteeredPenalty as SteeredPenalty
+from maskfusion.training.schedules import WarmupPenalty as WarmupPenalty
+from maskfusion.training.tracker import ComplementarityTracker as ComplementarityTracker
 
 __all__ = [
     "CollapseWarning",

@@ -23,17 +23,8 @@ DEPENDENCIES = {"torch", "einops", "typing-extensions"}
 TEST_PACKAGES = ("pytest>=9.0", "hypothesis>=6.100", "numpy>=1.26", "safetensors")
 OLDER_PACKAGES = ("numpy<2.4",)
 """Beside every PyTorch but the pinned one: the interpreter of its Triton, up to 3.2 at least, takes for numbers what NumPy 2.4 does not."""
-ELSEWHERE = (
-    "benchmarks",
-    "examples",
-    "integrations",
-    "networks",
-    "test_docs.py",
-    "test_docs_offline.py",
-    "test_readme.py",
-    "test_release_check.py",
-)
-"""Tests that need more than the library: the examples, trainers, the documentation."""
+ELSEWHERE = ("integrations", "networks")
+"""Tests of the library that need more than the library: trainers, networks of transformers."""
 COST = 0.1
 """How much of the time of PyTorch's own import ours may take."""
 LENIENT = ("-W", "default::DeprecationWarning", "-W", "default::FutureWarning", "-W", "default::UserWarning")
@@ -128,7 +119,7 @@ def look_into(sdist: Path, wheel: Path) -> str:
     expect(not nowhere, f"PyPI would show a README whose links and pictures {nowhere} lead nowhere.")
     with tarfile.open(sdist) as archive:
         inner = {name.partition("/")[2] for name in archive.getnames()}
-    wanted = {"LICENSE", "README.md", "pyproject.toml", "CHANGELOG.md", "tests/oracle.py", *modules}
+    wanted = {"LICENSE", "README.md", "pyproject.toml", "CHANGELOG.md", "tests/support/oracle.py", *modules}
     expect(wanted <= inner, f"The sdist lacks {sorted(wanted - inner)}.")
     rubbish = sorted(
         name for name in inner if re.search(r"__pycache__|\.ckpt$|^runs/|^\.(?!gitignore)", name)
@@ -163,9 +154,11 @@ def test(python: Path, folder: Path, *, pinned: bool) -> None:
     shutil.copytree(ROOT / "tests", folder / "tests", ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(ROOT / name, folder)
-    ignored = [f"--ignore=tests/{name}" for name in ELSEWHERE]
+    ignored = [f"--ignore=tests/library/{name}" for name in ELSEWHERE]
     warnings = () if pinned else LENIENT
-    said = run(python, "-m", "pytest", "-q", "-rfEs", "--tb=short", *warnings, *ignored, "tests", cwd=folder)
+    said = run(
+        python, "-m", "pytest", "-q", "-rfEs", "--tb=short", *warnings, *ignored, "tests/library", cwd=folder
+    )
     print("  " + "\n  ".join(said.strip().splitlines()[-12:]))
 
 

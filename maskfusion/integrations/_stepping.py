@@ -2,7 +2,7 @@
 
 from torch import nn
 
-from maskfusion._schedules import PenaltySchedule
+from maskfusion.training.schedules import PenaltySchedule
 
 
 class Schedules:

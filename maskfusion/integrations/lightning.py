@@ -6,9 +6,9 @@ from torch import nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
-from maskfusion._tracker import ComplementarityTracker
 from maskfusion.integrations._missing import missing
 from maskfusion.integrations._stepping import Schedules
+from maskfusion.training.tracker import ComplementarityTracker
 
 try:
     from lightning.pytorch import Callback, LightningModule, Trainer

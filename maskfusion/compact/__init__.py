@@ -1,0 +1,1 @@
+"""A smaller network without the closed channels."""

@@ -1,0 +1,124 @@
+"""The result of measuring contributions: numbers, a table, a dict."""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from typing_extensions import override
+
+from maskfusion.contribution.shapley import Coalition
+
+
+@dataclass(frozen=True)
+class Contributions:
+    """What each modality brings to a model; ``print`` shows a table.
+
+    Reference: Shapley, 1953; utilisation: Wu et al., ICML 2022.
+    """
+
+    metric: str
+    """Name of the metric."""
+    absent: str
+    """Name of what stood in for an absent modality."""
+    modalities: tuple[str, ...]
+    """Names, in order."""
+    values: dict[Coalition, float]
+    """The metric with each set of modalities that was run: ``values[("image", "audio")]``, and ``values[()]`` with none."""
+    shapley: dict[str, float]
+    """Shapley value of each modality; they add up to ``with_all - with_none``."""
+    error: dict[str, float]
+    """Standard error of the Shapley values over the sampled orders; 0 where they are exact. It tells nothing about other samples."""
+    orders: int | None
+    """How many orders of joining were sampled; None if the values are exact."""
+    kept: dict[str, dict[str, float]]
+    """Path of each mask in the model -> open channels of each modality, in percent of its own (Eq. 6)."""
+    zeta: dict[str, float]
+    """Path of each mask in the model -> zeta (Eq. 7)."""
+
+    @property
+    def with_all(self) -> float:
+        """The metric with all modalities."""
+        return self.values[self.modalities]
+
+    @property
+    def with_none(self) -> float:
+        """The metric with none: what the model scores without looking."""
+        return self.values[()]
+
+    @property
+    def alone(self) -> dict[str, float]:
+        """The metric with one modality only, inside the joint model."""
+        return {name: self.values[(name,)] for name in self.modalities}
+
+    @property
+    def without(self) -> dict[str, float]:
+        """The metric with all modalities but one."""
+        return {
+            name: self.values[tuple(other for other in self.modalities if other != name)]
+            for name in self.modalities
+        }
+
+    @property
+    def utilisation(self) -> dict[str, float]:
+        """Conditional utilisation: the part of ``with_all`` that is lost without the modality; NaN if that is 0."""
+        whole = self.with_all
+        return {name: (whole - rest) / whole if whole else math.nan for name, rest in self.without.items()}
+
+    def as_dict(self) -> dict[str, Any]:
+        """All of it as plain dicts, lists, strings and numbers, for a JSON file or a logger."""
+        return {
+            "metric": self.metric,
+            "absent": self.absent,
+            "with_all": self.with_all,
+            "with_none": self.with_none,
+            "shapley": dict(self.shapley),
+            "error": dict(self.error),
+            "orders": self.orders,
+            "alone": self.alone,
+            "without": self.without,
+            "utilisation": self.utilisation,
+            "values": [{"present": list(present), "value": value} for present, value in self.values.items()],
+            "kept": {path: dict(shares) for path, shares in self.kept.items()},
+            "zeta": dict(self.zeta),
+        }
+
+    @override
+    def __str__(self) -> str:
+        """An aligned table, a line a modality, with the masks of the model beside it."""
+        columns = {"modality": list(self.modalities), "Shapley": self._cells(self.shapley)}
+        if self.orders is not None:
+            columns["+/-"] = self._cells(self.error)
+        columns |= {
+            "alone": self._cells(self.alone),
+            "without": self._cells(self.without),
+            "utilisation": self._cells(self.utilisation),
+        }
+        for path, shares in self.kept.items():
+            columns[_of("kept %", path)] = self._cells(shares, ".1f")
+        score = f"{self.metric} {self.with_all:.4f} with all modalities, {self.with_none:.4f} with none ({self.absent})"
+        zetas = [f"{_of('zeta', path)} {zeta:.4f}" for path, zeta in self.zeta.items()]
+        return "\n".join([score, *_table(columns), *zetas])
+
+    def _cells(self, numbers: dict[str, float], form: str = ".4f") -> list[str]:
+        """A number a modality; a dash for one that a mask does not know."""
+        return [format(numbers[name], form) if name in numbers else "-" for name in self.modalities]
+
+
+def _of(name: str, path: str) -> str:
+    return f"{name} of {path}" if path else name
+
+
+def _table(columns: dict[str, list[str]]) -> list[str]:
+    """Lines with the first column flush left and the others flush right."""
+    (first, *others) = [[head, *cells] for head, cells in columns.items()]
+    widths = [max(map(len, cells)) for cells in (first, *others)]
+    rows = zip(first, *others, strict=True)
+    return [
+        "  ".join(
+            [
+                row[0].ljust(widths[0]),
+                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
+            ]
+        )
+        for row in rows
+    ]

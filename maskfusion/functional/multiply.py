@@ -1,0 +1,140 @@
+"""The multiply of features by one value a channel, with a backward pass that holds no full-size product."""
+
+from typing import TYPE_CHECKING, Any, cast
+
+import torch
+from torch import Tensor
+
+from maskfusion._checks import expect_features
+from maskfusion._typing import Float
+from maskfusion.kernels.door import is_plain, prefers_kernels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 22
+"""Elements of gradient times features held at once: 1 MiB in float32, which stays in the cache, and enough to keep a GPU busy."""
+
+
+def channel_sums(left: Tensor, right: Tensor, channel_dim: int) -> Tensor:
+    """Sum ``left * right`` over all dimensions but ``channel_dim``, block by block, in float32 or better."""
+    others = [dim for dim in range(left.ndim) if dim != channel_dim]
+    dtype = torch.promote_types(left.dtype, torch.float32)
+    longest = max(others, key=lambda dim: left.shape[dim])
+    block = BLOCK if left.device.type == "cpu" else ACCELERATOR_BLOCK
+    step = max(1, block * left.shape[longest] // max(1, left.numel()))
+    total = torch.zeros(left.shape[channel_dim], dtype=dtype, device=left.device)
+    for a, b in zip(torch.split(left, step, longest), torch.split(right, step, longest), strict=True):
+        total = total + (a.to(dtype) * b.to(dtype)).sum(others)
+    return total
+
+
+class GatedFeatures(torch.autograd.Function):
+    """``features * gate`` along one dimension; twice differentiable, works under ``torch.func``."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+        """Multiply in the dtype of ``features``."""
+        return features * _aligned(gate, features, channel_dim)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
+        """Keep the two inputs, which are alive anyway."""
+        del output
+        features, gate, ctx.channel_dim = inputs
+        ctx.save_for_backward(features, gate)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        """Gate the gradient; sum gradient times features a channel."""
+        (gradient,) = gradients
+        features, gate = ctx.saved_tensors
+        wants_features, wants_gate, _ = ctx.needs_input_grad
+        if wants_features and wants_gate and _in_one_pass(gradient, features):
+            return *_both(gradient, features, gate, ctx.channel_dim), None
+        for_features = gradient * _aligned(gate, gradient, ctx.channel_dim) if wants_features else None
+        for_gate = channel_sums(gradient, features, ctx.channel_dim).to(gate.dtype) if wants_gate else None
+        return for_features, for_gate, None
+
+
+class _GatedEagerly(torch.autograd.Function):
+    """The same where no transform of ``torch.func`` is at work, without what it costs to be ready for one."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+        output = GatedFeatures.forward(features, gate, channel_dim)
+        GatedFeatures.setup_context(ctx, (features, gate, channel_dim), output)
+        return output
+
+    backward = staticmethod(GatedFeatures.backward)
+
+
+def _in_one_pass(*tensors: Tensor) -> bool:
+    """Whether the Triton kernel does it: not where the result is differentiated again."""
+    wide = any(tensor.dtype == torch.float64 for tensor in tensors)
+    return all(map(prefers_kernels, tensors)) and not wide and not torch.is_grad_enabled()
+
+
+def _both(gradient: Tensor, features: Tensor, gate: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
+    """Both gradients at once; channels that are last in memory stay last."""
+    from maskfusion.kernels import launch
+
+    channels = len(gate)
+    folds = features.shape[:channel_dim].numel(), channels, features.shape[channel_dim + 1 :].numel()
+    channels_last = not features.is_contiguous() and features.movedim(channel_dim, -1).is_contiguous()
+
+    def folded(tensor: Tensor) -> Tensor:
+        if channels_last:
+            return tensor.movedim(channel_dim, -1).contiguous().view(-1, channels, 1)
+        return tensor.contiguous().view(folds)
+
+    gated, sums = launch.gate_backward(folded(gradient), folded(features), gate)
+    if channels_last:
+        gated = gated.view(features.movedim(channel_dim, -1).shape).movedim(-1, channel_dim)
+    return gated.view(features.shape), sums.to(gate.dtype)
+
+
+def apply_gate(
+    features: Float[Tensor, "..."], gate: Float[Tensor, " channels"], channel_dim: int = 1
+) -> Float[Tensor, "..."]:
+    r"""Multiply every channel of the features by its gate.
+
+    .. math:: f_i = \hat z_i \odot \omega
+
+    The backward pass sums gradient times features in blocks, so that their full-size product is never held.
+
+    Args:
+        features: Any rank of at least 2, with as many channels along ``channel_dim`` as ``gate`` has values.
+        gate: One value a channel, shape ``(channels,)``. The product is taken in the dtype of ``features``.
+        channel_dim: The dimension of the channels.
+
+    Returns:
+        The gated features: shape, dtype, device and memory format of ``features``.
+
+    Raises:
+        TypeError: If ``features`` is no floating-point tensor.
+        ValueError: If the number of channels is not that of ``gate``.
+
+    Examples:
+        >>> apply_gate(torch.ones(1, 3), torch.tensor([1.0, 0.0, 0.5]))
+        tensor([[1.0000, 0.0000, 0.5000]])
+
+    Reference: Sec. 3.2.
+    """
+    expect_features("features", features, gate.numel(), channel_dim)
+    return multiply_channels(features, gate, channel_dim % features.ndim)
+
+
+def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+    """Multiply ``features`` by ``gate``, one value a channel."""
+    if torch.compiler.is_compiling():  # a compiler fuses product and sum by itself
+        return features * _aligned(gate, features, channel_dim)
+    function = _GatedEagerly if is_plain(features) and is_plain(gate) else GatedFeatures
+    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", function.apply)
+    return apply(features, gate, channel_dim)
+
+
+def _aligned(gate: Tensor, features: Tensor, channel_dim: int) -> Tensor:
+    return gate.to(features.dtype).view(-1, *[1] * (features.ndim - channel_dim - 1))

@@ -1,0 +1,1 @@
+"""Triton kernels for quantiser and mask on a GPU, behind one door: `door` says when they run."""

@@ -1,0 +1,1 @@
+"""The channel mask, and how it gets onto a network."""

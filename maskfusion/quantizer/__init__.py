@@ -1,0 +1,1 @@
+"""The vector quantiser and its family."""

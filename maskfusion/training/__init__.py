@@ -1,0 +1,1 @@
+"""What a training loop needs beside the mask: tracker, loss, schedules, parameter groups."""

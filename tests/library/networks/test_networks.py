@@ -1,0 +1,142 @@
+"""Other people's networks with a mask in them: equal at first, trained, saved, loaded, and without it again."""
+
+import copy
+import inspect
+import io
+import re
+
+import pytest
+import torch
+from torch import nn
+from torch.utils._pytree import tree_leaves
+
+import maskfusion as mf
+from tests.library.networks import networks
+from tests.library.networks.networks import NETWORKS
+from tests.library.networks.stepping import TARGET, scores
+from tests.support.fusions import WIDTH
+from tests.support.helpers import set_weight
+from tests.support.paths import DOCS
+
+every_network = pytest.mark.parametrize("name", NETWORKS)
+
+
+def train(name: str, model: nn.Module, mask: mf.ComplementaryMask, inputs: tuple) -> list[float]:
+    """Ten steps on one batch, as anyone would write them; the losses of the task."""
+    optimizer = torch.optim.AdamW(mf.parameter_groups(model, lr=0.01, weight_decay=0.01, mask_lr=0.02))
+    losses = []
+    for _ in range(10):
+        task = nn.functional.cross_entropy(scores(name, model, inputs), TARGET)
+        loss = task + 0.02 * mask.penalty()
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(task.item())
+    return losses
+
+
+@every_network
+@pytest.mark.parametrize("training", [True, False])
+def test_at_first_nothing_changes(name: str, training: bool) -> None:
+    network = NETWORKS[name]
+    model, inputs = network.build().train(training), network.inputs()
+    plain = copy.deepcopy(model)
+    mask = network.mask(model)
+    results = [scores(name, each, inputs) for each in (plain, model)]
+    assert torch.equal(*results)
+    for result in results:
+        nn.functional.cross_entropy(result, TARGET).backward()
+    theirs, ours = (
+        [value.grad for value in each.parameters() if value is not mask.weight] for each in (plain, model)
+    )
+    torch.testing.assert_close(ours, theirs)
+
+
+@every_network
+def test_a_closed_modality_has_no_influence_left(name: str) -> None:
+    network = NETWORKS[name]
+    model, inputs = network.build().eval(), network.inputs()
+    mask = network.mask(model)
+    for open_channels in ([0.2, -1.0], [-1.0, 0.2]):
+        set_weight(mask, torch.tensor(open_channels).repeat_interleave(WIDTH))
+        before, *after = (scores(name, model, each) for each in (inputs, *replaced(inputs)))
+        assert sorted(torch.equal(before, each) for each in after) == [False, True]
+
+
+def replaced(inputs: tuple) -> list[tuple]:
+    """The same batch with one of its two modalities replaced, and with the other."""
+    changed = [copy.deepcopy(inputs) for _ in range(2)]
+    for place, (args, kwargs) in enumerate(changed):
+        leaves = [leaf for leaf in tree_leaves((args, kwargs)) if leaf.dtype != torch.bool]
+        leaves[place].copy_(leaves[place].flip(0))
+    return changed
+
+
+@every_network
+def test_it_trains_and_closes_channels(name: str) -> None:
+    network = NETWORKS[name]
+    model, inputs = network.build(), network.inputs()
+    mask = network.mask(model)
+    tracker = mf.ComplementarityTracker(model)
+    before = copy.deepcopy(model.state_dict())
+    tracker.update()
+    losses = train(name, model, mask, inputs)
+    tracker.update()
+    assert losses[-1] < losses[0]
+    assert tracker.history[1]["flipped"] == int((~mask.kept).sum()) > 0
+    assert bool((mask.weight.grad != 0).all())
+    moved = [key for key, value in model.state_dict().items() if not torch.equal(value, before[key])]
+    assert len(moved) > len(before) / 2, "encoders, fusion and head learn"
+
+
+@every_network
+def test_saved_and_loaded(name: str) -> None:
+    network = NETWORKS[name]
+    model, again, inputs = network.build(), network.build(), network.inputs()
+    mask, mask_again = network.mask(model), network.mask(again)
+    train(name, model, mask, inputs)
+    file = io.BytesIO()
+    torch.save(model.state_dict(), file)
+    file.seek(0)
+    again.load_state_dict(torch.load(file, weights_only=True))
+    assert torch.equal(mask.kept, mask_again.kept)
+    assert torch.equal(*(scores(name, each.eval(), inputs) for each in (model, again)))
+
+
+@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "vilt"])
+def test_taken_out_again(name: str) -> None:
+    network = NETWORKS[name]
+    model, inputs = network.build(), network.inputs()
+    plain = copy.deepcopy(model)
+    mask = network.mask(model)
+    train(name, model, mask, inputs)
+    mf.unwrap_fusion(model)
+    assert not any(isinstance(module, mf.ComplementaryMask) for module in model.modules())
+    plain.load_state_dict(model.state_dict())
+    assert torch.equal(*(scores(name, each.eval(), inputs) for each in (plain, model)))
+
+
+def test_the_parts_of_one_stream_each_in_a_mask_of_their_own() -> None:
+    name, network = "vilt", NETWORKS["vilt"]
+    model, inputs = network.build().eval(), network.inputs()
+    before = scores(name, model, inputs)
+    text = mf.wrap_fusion(model, "vilt.embeddings.text_embeddings", {"text": WIDTH}, channel_dim=-1)
+    mf.wrap_fusion(model, "vilt.embeddings.patch_embeddings", {"image": WIDTH})
+    assert torch.equal(before, scores(name, model, inputs)), "ViLT reads attributes of what is wrapped"
+    set_weight(text, [-1.0] * WIDTH)
+    assert [*mf.ComplementarityTracker(model).kept().values()] == [{"text": 0.0}, {"image": 100.0}]
+    assert torch.equal(*(scores(name, model, each) for each in (inputs, replaced(inputs)[0])))
+    mf.unwrap_fusion(model)
+    assert torch.equal(before, scores(name, model, inputs))
+
+
+def test_lines_are_as_many_as_the_guide_says() -> None:
+    guide = (DOCS / "your-model.md").read_text(encoding="utf-8")
+    said = {name: int(lines) for name, lines in re.findall(r"^\| (\w+): .*\| (\d+) \|$", guide, re.MULTILINE)}
+    counted = {}
+    for name, function in vars(networks).items():
+        if name.startswith("mask_"):
+            lines = inspect.getsource(function).splitlines()[1:]
+            asks = [line for line in lines if re.fullmatch(r"    return [\w.]+", line)]
+            counted[name.removeprefix("mask_")] = len(lines) - len(asks)
+    assert said == counted
