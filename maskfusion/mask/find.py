@@ -1,0 +1,48 @@
+"""Finding the masks of a model, by the paths that its author would give them."""
+
+from typing import TypeVar
+
+from torch import nn
+
+from maskfusion.mask.mask import ComplementaryMask
+
+M = TypeVar("M", bound=nn.Module)
+
+WRAPPERS = {
+    ("torch", "OptimizedModule"): "_orig_mod",
+    ("torch", "DataParallel"): "module",
+    ("torch", "DistributedDataParallel"): "module",
+    ("torch", "FullyShardedDataParallel"): "_fsdp_wrapped_module",
+    ("torch", "ActivationWrapper"): "_checkpoint_wrapped_module",
+    ("torch", "AveragedModel"): "module",
+    ("lightning", "_FabricModule"): "_forward_module",
+    ("lightning_fabric", "_FabricModule"): "_forward_module",
+    ("deepspeed", "DeepSpeedEngine"): "module",
+}
+"""Package and class of what others put around a module, and where it keeps it."""
+
+
+def masks_of(model: nn.Module) -> dict[str, ComplementaryMask]:
+    """The masks of a model by path, each once, without what compilers and trainers have put around it."""
+    return modules_of(model, ComplementaryMask)
+
+
+def modules_of(model: nn.Module, kind: type[M]) -> dict[str, M]:
+    """The modules of one kind by path, as ``masks_of``; where two would get the same path, all keep theirs as it is."""
+    found = {path: module for path, module in model.named_modules() if isinstance(module, kind)}
+    short = {_unwrapped(model, path): module for path, module in found.items()}
+    return short if len(short) == len(found) else found
+
+
+def _unwrapped(model: nn.Module, path: str) -> str:
+    kept = []
+    for name in filter(None, path.split(".")):
+        if not _wraps(model, name):
+            kept.append(name)
+        model = model.get_submodule(name)
+    return ".".join(kept)
+
+
+def _wraps(parent: nn.Module, name: str) -> bool:
+    classes = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(parent).__mro__)
+    return any(WRAPPERS.get(key) == name for key in classes)
