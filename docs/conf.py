@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import maskfusion
+from docs.shown.page import Numbers
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
 
@@ -22,7 +23,8 @@ extensions = [
 ]
 exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
-myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "substitution"]
+myst_substitutions = {module: Numbers(module) for module in ("benchmarks", "learned", "study", "zeta")}
 myst_heading_anchors = 3
 nb_execution_mode = "force"  # results.md reads files that may have changed
 nb_execution_raise_on_error = True
@@ -52,4 +54,4 @@ html_copy_source = False
 
 def setup(app):
     """Read the pages again that are made from files of results, which Sphinx does not watch."""
-    app.connect("env-get-outdated", lambda *_: ["benchmarks", "results", "study", "zeta"])
+    app.connect("env-get-outdated", lambda *_: ["benchmarks", "choosing", "learned", "results", "study", "zeta"])

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from docs.figures.needed import PICTURE, draw, kept_by_epoch, read, words
+from docs.shown.needed import PICTURE, draw, kept_by_epoch, read, words
 
 REPOSITORY = Path(__file__).parents[2]
 STUDIES = read()
@@ -13,7 +13,7 @@ STUDIES = read()
 
 def test_the_words_are_those_of_the_results():
     with Image.open(PICTURE) as picture:
-        assert picture.text["Description"] == words(STUDIES), "`python -m docs.figures.needed` draws it anew"
+        assert picture.text["Description"] == words(STUDIES), "`python -m docs.shown.needed` draws it anew"
     for page in ("README.md", "docs/index.md"):
         assert words(STUDIES) in (REPOSITORY / page).read_text(encoding="utf-8"), page
 

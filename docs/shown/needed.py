@@ -1,22 +1,24 @@
-"""The figure of the README and of the home page, from the study's results: ``python -m docs.figures.needed``.
+"""The figure of the README and of the home page, from the study's results: ``python -m docs.shown.needed``.
 
 For two pairs of modalities it shows what the second one brings, and what the mask keeps of each.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 from matplotlib import rc_context
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from examples.comparisons import against, alone, best_alone, mean_score
+from examples.comparisons import alone, best_alone, mean_score
 from examples.plots import COLOURS, STYLE, STYLES
-from examples.results import Results, interval
+from examples.results import Interval, Results, Run, interval, paired_difference
 
-HERE = Path(__file__).parent
-PICTURE = HERE / "needed.png"
-RESULTS = HERE.parents[1] / "examples" / "results" / "study"
+REPOSITORY = Path(__file__).parents[2]
+PICTURE = REPOSITORY / "docs" / "figures" / "needed.png"
+RESULTS = REPOSITORY / "examples" / "results" / "study"
 TITLES = {"utd-depth-skeleton": "Depth and skeleton", "utd-skeleton-inertial": "Skeleton and wrist sensor"}
 NAMES = {"inertial": "wrist sensor"}
 LOOK = dict(zip(("depth", "skeleton", "inertial"), zip(COLOURS, STYLES, strict=False), strict=False))
@@ -26,21 +28,24 @@ APART = 9
 """How far the names of two lines are from each other, where the lines end at the same height."""
 
 
-def name_of(modality):
+def name_of(modality: str) -> str:
+    """Return what readers call a modality."""
     return NAMES.get(modality, modality)
 
 
-def kept_by_epoch(run, modality):
-    """Percent of the modality's channels that are open after each epoch, from 100 before the first."""
+def kept_by_epoch(run: Run, modality: str) -> list[float]:
+    """Return the percent of the modality's channels that are open after each epoch, from 100 before the first."""
     share = run.channels[modality] / sum(run.channels.values())
     return [100.0, *(record.complementary[modality] / share for record in run.epochs)]
 
 
-def kept(results, modality):
+def kept(results: Results, modality: str) -> Interval:
+    """Return the percent of the modality's channels that are open in the weights that were chosen."""
     return interval([run.kept[modality] for run in results.rows()[MASKED]])
 
 
-def accuracy(axis, results):
+def accuracy(axis: Axes, results: Results) -> None:
+    """Draw the score of each modality alone, of both, and of both with the mask."""
     rows = results.rows()
     lines = [(f"{name_of(name)} alone", name, LOOK[name][0]) for name in results.modalities]
     lines += [("both", BOTH, "#404040"), ("both, masked", MASKED, "#404040")]
@@ -72,17 +77,18 @@ def accuracy(axis, results):
     axis.set_axisbelow(True)
 
 
-def course(axis, results):
-    ends = {}
+def course(axis: Axes, results: Results) -> None:
+    """Draw what the mask keeps of each modality over training."""
+    ends: dict[str, float] = {}
     for modality in results.modalities:
         table = np.array([kept_by_epoch(run, modality) for run in results.rows()[MASKED]])
         epochs = np.arange(table.shape[1])
         colour, style = LOOK[modality]
         axis.fill_between(epochs, table.min(0), table.max(0), color=colour, alpha=0.15, linewidth=0)
         axis.plot(epochs, table.mean(0), color=colour, linestyle=style, linewidth=2)
-        ends[modality] = table.mean(0)[-1]
-    height = -APART
-    for modality in sorted(ends, key=ends.get):
+        ends[modality] = float(table.mean(0)[-1])
+    height = float(-APART)
+    for modality in sorted(ends, key=lambda name: ends[name]):
         height = max(ends[modality], height + APART)
         place = (epochs[-1] * 1.03, height)
         axis.annotate(name_of(modality), place, va="center", color=LOOK[modality][0], annotation_clip=False)
@@ -93,7 +99,7 @@ def course(axis, results):
     axis.set_xlabel("epoch")
 
 
-def draw(studies):
+def draw(studies: Mapping[str, Results]) -> Figure:
     """Draw a line of two panels for each pair: accuracy, and what the mask keeps of each modality over training."""
     figure = Figure(figsize=(8.8, 2.45 * len(studies)), layout="constrained")
     grid = figure.subplots(len(studies), 2)
@@ -105,14 +111,16 @@ def draw(studies):
     return figure
 
 
-def words(studies):
-    """The figure in words, with its numbers: what those read who do not see it."""
+def words(studies: Mapping[str, Results]) -> str:
+    """Return the figure in words, with its numbers: what those read who do not see it."""
     return "UTD-MHAD. " + " ".join(sentence(TITLES[name], results) for name, results in studies.items())
 
 
-def sentence(title, results):
-    brings = against(results, BOTH, best_alone(results))
-    masked = against(results, MASKED, BOTH)
+def sentence(title: str, results: Results) -> str:
+    """Return one pair of modalities in words."""
+    rows, best = results.rows(), best_alone(results) or ""
+    brings = paired_difference(rows[BOTH], rows[best])
+    masked = paired_difference(rows[MASKED], rows[BOTH])
     scores = ", ".join(
         f"{name_of(name)} {mean_score(runs).mean:.1f} %" for name, runs in alone(results).items()
     )
@@ -125,7 +133,8 @@ def sentence(title, results):
     )
 
 
-def read():
+def read() -> dict[str, Results]:
+    """Return both studies."""
     return {name: Results.read(RESULTS / f"{name}.json") for name in TITLES}
 
 

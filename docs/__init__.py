@@ -1,0 +1,1 @@
+"""The pages; `docs.shown` makes what they show."""

@@ -1,0 +1,1 @@
+"""What the pages show: their tables, figures and the numbers in their sentences, a module a page."""

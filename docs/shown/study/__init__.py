@@ -1,0 +1,29 @@
+"""The study: what the page shows, part by part."""
+
+from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
+from docs.shown.study.claims import claims
+from docs.shown.study.mask import parts, resnet, sweep, zetas
+from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
+from docs.shown.study.vote import confirmed, decided
+
+__all__ = [
+    "adding",
+    "best",
+    "claims",
+    "confirmed",
+    "decided",
+    "difference",
+    "forest",
+    "in_short",
+    "missed",
+    "of_thirty",
+    "parts",
+    "prices",
+    "resnet",
+    "rows",
+    "settings",
+    "sizes",
+    "sweep",
+    "swept_seeds",
+    "zetas",
+]
