@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from docs.shown.page import claim, say, table, vector
+from docs.shown.claims import claim
+from docs.shown.page import say, table, vector
 
 FOLDER = Path(__file__).parents[1] / "benchmarks"
 CAPTURED = "ours, CUDA graphs"

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 import maskfusion as mf
+from docs.shown.claims import claim
 from docs.shown.omega import (
     CASES,
     CHANNELS,
@@ -27,7 +28,7 @@ from docs.shown.omega import (
     together,
     train,
 )
-from docs.shown.page import claim, points, raster, say, table
+from docs.shown.page import points, raster, say, table
 from docs.shown.study.cases import open_channels, read, to_concatenation
 from docs.shown.study.mask import LAMBDAS
 

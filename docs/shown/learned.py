@@ -2,7 +2,8 @@
 
 from functools import cache
 
-from docs.shown.page import NOTHING, RESULTS, bullets, claim, provenance, say, table
+from docs.shown.claims import claim
+from docs.shown.page import NOTHING, RESULTS, bullets, provenance, say, table
 from examples import tables
 from examples.probes import table as probed
 from examples.probes.records import ProbeResults

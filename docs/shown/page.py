@@ -1,4 +1,4 @@
-"""What every page is made with: paragraphs, tables, figures, points, claims."""
+"""What every page is made with: paragraphs, tables, figures, points."""
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -95,15 +95,3 @@ def provenance(command: str, seconds: float, machine: str, versions: dict[str, s
     """Return what made a file of results: the command, how long it took, where, with which versions."""
     packages = ", ".join(f"{name} {version}" for name, version in versions.items())
     return f"`{command}`: {seconds / 60:.0f} minutes on {machine}; {packages}."
-
-
-def claim(sentence: str, *true: bool) -> None:
-    """Hold a sentence of a page against the numbers it speaks of.
-
-    Raises:
-        ValueError: They no longer say so; names the sentence.
-    """
-    if not all(true):
-        raise ValueError(
-            f'The page says "{sentence}", and the numbers no longer do: write that sentence anew.'
-        )

@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from functools import cache
 from statistics import fmean
 
-from docs.shown.page import RESULTS, claim, provenance, say, table
+from docs.shown.claims import claim
+from docs.shown.page import RESULTS, provenance, say, table
 from examples.results import Interval
 from examples.zeta import findings
 from examples.zeta.records import Trial, Turned, ZetaResults

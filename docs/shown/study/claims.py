@@ -1,6 +1,6 @@
 """What the page says of the studies in words, held against the files."""
 
-from docs.shown.page import claim
+from docs.shown.claims import claim
 from docs.shown.study.cases import (
     open_channels,
     own_share,
