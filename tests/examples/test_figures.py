@@ -1,21 +1,28 @@
 """The figure of the README says the same as the results, in its pixels, in its file and in words."""
 
-from pathlib import Path
+import re
 
 import pytest
 from PIL import Image
 
 from docs.shown.needed import PICTURE, draw, kept_by_epoch, read, words
+from tests.support.numbers import numbers, says, wording
+from tests.support.paths import ROOT
 
-REPOSITORY = Path(__file__).parents[2]
 STUDIES = read()
 
 
 def test_the_words_are_those_of_the_results():
     with Image.open(PICTURE) as picture:
         assert picture.text["Description"] == words(STUDIES), "`python -m docs.shown.needed` draws it anew"
-    for page in ("README.md", "docs/index.md"):
-        assert words(STUDIES) in (REPOSITORY / page).read_text(encoding="utf-8"), page
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_a_page_says_the_same_to_those_who_do_not_see_it(page: str):
+    text = (ROOT / page).read_text(encoding="utf-8")
+    (shown,) = re.findall(r"UTD-MHAD\. Depth and skeleton: [^\]\"]*", text)
+    assert wording(shown) == wording(words(STUDIES))
+    assert says(shown, *numbers(words(STUDIES)))
 
 
 def test_lines_end_where_the_mask_ends():
