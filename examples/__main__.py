@@ -10,19 +10,20 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 from rich.markup import escape
 
-from examples.compare import Study, compare
+from examples.cli.data import checked
+from examples.cli.options import add_place_arguments, parsed_place
+from examples.cli.probe import probe, probe_parser
+from examples.cli.report import report, report_parser
+from examples.cli.transfer import transfer, transfer_parser
+from examples.cli.zeta import zeta, zeta_parser
+from examples.compare.study import Study, compare
 from examples.data import DATA_SETS, find, load
 from examples.errors import UserError
-from examples.hardware import Hardware, first_process
-from examples.options import add_place_arguments, parsed_place
-from examples.probes.command import probe, probe_parser
-from examples.recipe import Recipe, add_recipe_arguments, build_recipe, recipe_path
-from examples.report.command import report, report_parser
+from examples.recipes import Recipe, add_recipe_arguments, build_recipe, recipe_path
 from examples.results import METRICS, EpochRecord, Results
-from examples.runs import RunFolder
-from examples.tables import checked, epoch_line, run_sentence, show
-from examples.transfer.command import transfer, transfer_parser
-from examples.zeta.command import zeta, zeta_parser
+from examples.results.tables import epoch_line, run_sentence, show
+from examples.run.folder import RunFolder
+from examples.run.hardware import Hardware, first_process
 
 Command = Callable[[ArgumentParser, Namespace, Sequence[str]], int]
 _WRONG = (UserError, FileNotFoundError, ModuleNotFoundError, ValueError)
@@ -184,7 +185,7 @@ def _train(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
         )
         console.print(run_sentence(run, METRICS[data.task]), highlight=False, soft_wrap=True)
         return 0
-    from examples.training import train  # noqa: PLC0415 - takes seconds
+    from examples.run.training import train  # noqa: PLC0415 - takes seconds
 
     def say(number: int, record: EpochRecord) -> None:
         console.print(epoch_line(number, recipe.epochs, record), highlight=False, soft_wrap=True)
@@ -217,7 +218,7 @@ def _show(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
 
 
 def _present(folder: Path, console: Console) -> None:
-    from examples.plots import draw  # noqa: PLC0415 - takes a second, and most commands draw nothing
+    from examples.results.figures.training import draw  # noqa: PLC0415 - takes a second, and most commands draw nothing
 
     results = Results.read(folder / "results.json")
     show(results, console)

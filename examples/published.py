@@ -16,7 +16,7 @@ from torch import Tensor
 from examples.data.contract import Modality
 from examples.methods import create
 from examples.nets.model import FusionModel
-from examples.recipe import load_recipe, recipe_path
+from examples.recipes import load_recipe, recipe_path
 from maskfusion import ComplementarityTracker, ComplementaryMask, VectorQuantizer
 
 MODALITIES = {"image": "color", "audio": "audio"}

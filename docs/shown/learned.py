@@ -4,11 +4,10 @@ from functools import cache
 
 from docs.shown.claims import claim
 from docs.shown.page import NOTHING, RESULTS, bullets, provenance, say, table
-from examples import tables
 from examples.probes import table as probed
 from examples.probes.records import ProbeResults
-from examples.results import Results, paired_difference
-from examples.tables import signed
+from examples.results import Results, paired_difference, tables
+from examples.results.tables import signed
 from examples.transfer.findings import gains, sentences
 
 MASK, PLAIN, RIVAL = "mask-carried", "mask-no-penalty-carried", "ogm-ge-carried"

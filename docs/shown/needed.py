@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from examples.comparisons import alone, best_alone, mean_score
-from examples.plots import COLOURS, STYLE, STYLES
 from examples.results import Interval, Results, Run, interval, paired_difference
+from examples.results.figures.style import COLOURS, STYLE, STYLES
+from examples.results.rows import alone, best_alone, mean_score
 
 REPOSITORY = Path(__file__).parents[2]
 PICTURE = REPOSITORY / "docs" / "figures" / "needed.png"

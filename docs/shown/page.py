@@ -11,9 +11,9 @@ from IPython.display import SVG, Image, Markdown, display
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from examples.comparisons import verdict
-from examples.plots import STYLE
 from examples.results import Interval
+from examples.results.figures.style import STYLE
+from examples.results.rows import verdict
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "examples" / "results"

@@ -1,8 +1,7 @@
 """The tables of comparisons on data that ships with the repository."""
 
 from docs.shown.page import RESULTS, bullets, provenance, say, table
-from examples import tables
-from examples.results import Results
+from examples.results import Results, tables
 
 FILES = ("mfeat",)
 """The others have pages of their own."""

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from torch import nn
 
 from examples.data.contract import Batch, Samples
-from examples.loss import PaperLoss
+from examples.methods.loss import PaperLoss
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from examples.loss import PaperLoss
 from examples.methods.base import Method
+from examples.methods.loss import PaperLoss
 from examples.nets.model import FusionModel
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 from maskfusion import ComplementaryMask, absolute_sum, positive_sum, signed_sum
 
 PENALTIES = {"signed": signed_sum, "absolute": absolute_sum, "positive": positive_sum}

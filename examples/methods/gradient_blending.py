@@ -22,12 +22,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from examples.data.contract import UNSCORED, Batch, Samples
-from examples.loss import PaperLoss
 from examples.methods.base import Method
+from examples.methods.loss import PaperLoss
 from examples.methods.processes import summed
 from examples.methods.uniform_losses import unimodal_losses
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 from maskfusion import LossTerms
 
 

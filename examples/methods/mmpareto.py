@@ -10,7 +10,7 @@ from examples.data.contract import Batch
 from examples.methods.base import Method
 from examples.methods.uniform_losses import WithUnimodalLosses, unimodal_losses
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 from maskfusion import LossTerms
 
 

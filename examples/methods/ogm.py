@@ -27,7 +27,7 @@ from examples.methods.base import Method
 from examples.methods.processes import summed
 from examples.methods.uniform_losses import WithUnimodalLosses
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from examples.methods.base import Method
 from examples.methods.processes import summed
 from examples.nets.heads import ClassificationHead
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 from maskfusion import LossTerms
 
 _AT_ONCE = 64  # samples that are encoded together

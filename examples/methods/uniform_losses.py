@@ -9,7 +9,7 @@ from examples.data.contract import UNSCORED, Batch
 from examples.methods.base import Method
 from examples.methods.complementary_mask import MaskedFusion
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipe import LossWeights
+from examples.recipes import LossWeights
 from maskfusion import LossTerms
 
 

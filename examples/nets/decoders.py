@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from examples.data.contract import Modality
 from examples.nets.blocks import CONVOLUTION, NORM, Doubling, residual_maps, residual_vectors
 from examples.nets.encoders import Grids
-from examples.recipe import Network
+from examples.recipes import Network
 
 
 class MapDecoder(nn.Module):

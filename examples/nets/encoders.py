@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from examples.data.contract import Modality
 from examples.nets.blocks import CONVOLUTION, NORM, POOL, residual_maps, residual_vectors
 from examples.nets.resnet import ResNet18
-from examples.recipe import Network
+from examples.recipes import Network
 
 Grids: TypeAlias = tuple[tuple[int, ...], ...]
 

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn.functional import interpolate
 
 from examples.nets.blocks import residual_maps
-from examples.recipe import Network
+from examples.recipes import Network
 
 
 class ClassificationHead(nn.Module):

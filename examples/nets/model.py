@@ -12,7 +12,7 @@ from examples.data.contract import Modality, MultimodalData
 from examples.nets.decoders import build_decoder
 from examples.nets.encoders import build_encoder, latent_grid
 from examples.nets.heads import ClassificationHead, SegmentationHead
-from examples.recipe import Network
+from examples.recipes import Network
 from maskfusion import ComplementaryMask, Quantized, VectorQuantizer
 
 

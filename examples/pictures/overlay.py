@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from examples.data.contract import UNSCORED
 from examples.pictures.base import Picture, Values, limits, png
-from examples.plots import COLOURS
+from examples.results.figures.style import COLOURS
 
 _OPACITY = 0.75
 

@@ -12,7 +12,7 @@ from examples.probes.groups import TOGETHER
 from examples.probes.probe import Fold, accuracy, chance, common_enough, control_labels, folds_of, wilson
 from examples.probes.records import Probe
 from examples.probes.settings import Settings
-from examples.trained import Trained
+from examples.run.trained import Trained
 
 
 def probe_run(trained: Trained, settings: Settings) -> list[Probe]:

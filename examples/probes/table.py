@@ -8,7 +8,7 @@ from rich.table import Table
 
 from examples.probes.records import Probe, ProbeResults
 from examples.results import Interval, interval
-from examples.tables import score, signed
+from examples.results.tables import score, signed
 
 EMPTY = "no channels"
 COLUMNS = ("of", "row", "part", "n", "accuracy", "same width", "control")

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from examples.plots import COLOURS
 from examples.report.inline import INK, RULE, chart
+from examples.results.figures.style import COLOURS
 
 WIDTH, HEIGHT = 3.5, 2.5  # inches
 _STYLE: dict[Any, Any] = {

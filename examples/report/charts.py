@@ -9,10 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, NullFormatter
 from numpy.typing import NDArray
 
-from examples.plots import STYLES
 from examples.report.canvas import colour, drawn, whole
 from examples.report.inline import INK
 from examples.results import interval
+from examples.results.figures.style import STYLES
 
 _DECADES = 50.0  # largest over smallest value that still leaves room for 1, 2 and 5 on an axis
 

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from examples.data.batches import Draw
 from examples.pictures import Overlay, Picture, drawing
-from examples.reconstruct import predict, reconstruct
+from examples.report.reconstruct import predict, reconstruct
 from examples.report.space import words_of
-from examples.trained import Trained
+from examples.run.trained import Trained
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,7 @@ class Gallery:
         title: Of the gallery.
         first: What the pictures on the left show, "input" or "target".
         inputs: A picture a sample.
-        parts: Name of a part, see `examples.reconstruct.PARTS`, to a picture a sample.
+        parts: Name of a part, see `examples.report.reconstruct.PARTS`, to a picture a sample.
         captions: What is known of each sample.
         legend: Colour to name of a class; empty where pictures have no classes.
     """

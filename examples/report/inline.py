@@ -11,7 +11,7 @@ from matplotlib import rc_context
 from matplotlib.figure import Figure
 
 from examples.pictures import Picture
-from examples.plots import COLOURS
+from examples.results.figures.style import COLOURS
 
 INK, RULE = "#010203", "#0a0b0c"
 """Colours of a figure's text and of its lines; the page puts its own in their place, in dark and in light."""

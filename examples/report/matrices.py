@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from numpy.typing import NDArray
 
-from examples.plots import COLOURS, kept_channels
 from examples.report.canvas import colour, drawn, whole
 from examples.report.inline import INK, RULE
 from examples.results import EpochRecord
+from examples.results.figures.style import COLOURS
+from examples.results.figures.training import kept_channels
 
 _MANY = 12  # classes whose names and shares still fit into a confusion matrix
 _CLOSED = 0.16  # opacity

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from examples.data.contract import UNSCORED, Batch
-from examples.task import metric_of
-from examples.trained import Trained
+from examples.run.task import metric_of
+from examples.run.trained import Trained
 from maskfusion.contribution import Contributions, measure_contributions
 
 _BATCH = 64

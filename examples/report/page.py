@@ -11,19 +11,19 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup, escape
 
 import maskfusion
-from examples.comparisons import best_alone, mean_score
 from examples.pictures import Picture
-from examples.reconstruct import PARTS
 from examples.report import charts
 from examples.report.elements import Figure, Table
 from examples.report.gallery import Gallery
 from examples.report.inline import picture, player
 from examples.report.question import Answer, answer
+from examples.report.reconstruct import PARTS
 from examples.report.space import PROJECTIONS, SIDES
 from examples.report.subjects import Given
 from examples.report.views import View
 from examples.results import Results
-from examples.tables import findings, table
+from examples.results.rows import best_alone, mean_score
+from examples.results.tables import findings, table
 
 TEMPLATES = Path(__file__).with_name("templates")
 EXPLAINED = {

@@ -11,8 +11,8 @@ from sklearn.manifold import TSNE
 from torch import Tensor
 
 from examples.data.batches import Draw
-from examples.reconstruct import parts_of
-from examples.trained import Trained
+from examples.report.reconstruct import parts_of
+from examples.run.trained import Trained
 
 FUSED = "all modalities"
 PROJECTIONS = ("t-SNE", "PCA")

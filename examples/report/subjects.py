@@ -8,8 +8,8 @@ from typing import Any
 from examples.data import load
 from examples.data.place import Place
 from examples.results import METRICS, EpochRecord, Results, Run
-from examples.runs import RunFolder
-from examples.trained import Trained, load_trained
+from examples.run.folder import RunFolder
+from examples.run.trained import Trained, load_trained
 
 _RESULTS = "results.json"
 _SAME = ("data", "data_options")  # what all runs of a report share

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from examples.recipe import Recipe
+from examples.recipes import Recipe
 from examples.report.course import channels_over_training, learning
 from examples.report.elements import Figure, Table, cell
 from examples.report.gallery import Gallery, galleries
@@ -14,7 +14,7 @@ from examples.report.measure import Measured, measure
 from examples.report.outcome import confused, mistakes, probes, worth
 from examples.report.space import Space, project
 from examples.report.subjects import Subject, metric_name
-from examples.runs import RECIPE_ONLY
+from examples.run.folder import RECIPE_ONLY
 
 SECTIONS = {
     "channels": "What the mask keeps",

@@ -1,7 +1,7 @@
 """What carrying brought, in sentences, from results and from nothing else."""
 
 from examples.results import Interval, Results, interval, paired_difference
-from examples.tables import score, signed
+from examples.results.tables import score, signed
 from examples.transfer.plan import CARRIED
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from examples.data.contract import MultimodalData
 from examples.methods import create
 from examples.nets.model import build_model
-from examples.recipe import Recipe
-from examples.runs import RunFolder
-from examples.start import Part, Start
+from examples.recipes import Recipe
+from examples.run.folder import RunFolder
+from examples.run.start import Part, Start
 
 CARRIED = "-carried"
 """What the name of a carried row ends with; the row without it starts from scratch."""

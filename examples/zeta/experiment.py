@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import track
 
 from examples.data.sets.synthetic import ceiling
-from examples.results import machine, versions
+from examples.results.origin import machine, versions
 from examples.zeta.dials import DIALS, Dial
 from examples.zeta.records import Trial, Truth, Turned, ZetaResults
 from examples.zeta.trial import Job, Settings, run

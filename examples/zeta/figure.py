@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from examples.plots import COLOURS
 from examples.results import interval
+from examples.results.figures.style import COLOURS
 from examples.zeta.records import ZetaResults
 
 FIGURES = {

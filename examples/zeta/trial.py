@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.data.sets.synthetic import generate
-from examples.results import finite
+from examples.results.statistics import finite
 from examples.zeta.dials import DIALS
 from examples.zeta.records import Trial
 from maskfusion import ComplementarityTracker, ComplementaryMask, measure_contributions, parameter_groups

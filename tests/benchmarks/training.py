@@ -11,7 +11,7 @@ from torch.profiler import ProfilerActivity, profile
 
 from examples.data.contract import Modality
 from examples.nets.model import FusionModel
-from examples.recipe import Network
+from examples.recipes import Network
 from maskfusion import ComplementaryMask, Quantized
 from tests.benchmarks.contenders import OneHotQuantizer, Step
 

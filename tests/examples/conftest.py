@@ -7,8 +7,8 @@ import pytest
 
 from examples.data import load
 from examples.data.place import Place
-from examples.recipe import load_recipe
-from examples.runs import RunFolder
+from examples.recipes import load_recipe
+from examples.run.folder import RunFolder
 from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz
 
 TINY = """
@@ -96,7 +96,7 @@ def spoken_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def spoken_runs(spoken_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of each row of `SPOKEN`, with its checkpoints. Copy before changing anything."""
-    from examples.training import train  # takes seconds
+    from examples.run.training import train  # takes seconds
 
     folder = tmp_path_factory.mktemp("runs")
     path = folder / "spoken.yaml"

@@ -10,7 +10,7 @@ from torch.nn import functional as F  # noqa: N812
 from examples.data.contract import Modality
 from examples.nets.model import FusionModel
 from examples.published import load_published, main, published_mask, published_model, published_quantizer
-from examples.recipe import Network
+from examples.recipes import Network
 from maskfusion import ComplementarityTracker, ComplementaryMask
 
 State = dict[str, Tensor]

@@ -4,8 +4,8 @@ from functools import cache
 from statistics import fmean
 
 from docs.shown.page import RESULTS, points
-from examples.comparisons import against, best_alone, concatenation
 from examples.results import Interval, Results, Run, interval
+from examples.results.rows import against, best_alone, concatenation
 
 TITLES = {
     "utd-depth-skeleton": "UTD-MHAD:\ndepth, skeleton",

@@ -11,8 +11,8 @@ from docs.shown.study.cases import (
     to_concatenation,
 )
 from docs.shown.study.vote import choice
-from examples.comparisons import against, alone, verdict
 from examples.results import Interval, Results
+from examples.results.rows import against, alone, verdict
 
 VOTE, ALONE = "mask-uniform-vote", "uniform-vote"
 HELD_BACK = {"concatenation", ALONE, VOTE}

@@ -12,9 +12,9 @@ from docs.shown.study.cases import (
     to_concatenation,
 )
 from docs.shown.study.overview import BESIDE
-from examples import study_plots
-from examples.comparisons import against, mean_score
 from examples.results import Results, Run
+from examples.results.figures import studies as study_plots
+from examples.results.rows import against, mean_score
 
 PARTS = {
     "ii, quantiser": "vq-concatenation",

@@ -13,8 +13,9 @@ from docs.shown.study.cases import (
     to_best,
     to_concatenation,
 )
-from examples import study_plots
-from examples.comparisons import (
+from examples.results import Interval, Results
+from examples.results.figures import studies as study_plots
+from examples.results.rows import (
     alone,
     best_alone,
     chosen,
@@ -24,7 +25,6 @@ from examples.comparisons import (
     scores_alone,
     verdict,
 )
-from examples.results import Interval, Results
 
 SHORT = {
     "mask": "mask",

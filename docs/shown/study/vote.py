@@ -2,8 +2,8 @@
 
 from docs.shown.page import marked, say, score, table
 from docs.shown.study.cases import open_channels, plain, read, studies, to_best, to_concatenation
-from examples.comparisons import mean_score
 from examples.results import Results
+from examples.results.rows import mean_score
 
 CONFIRMED = {
     "confirm-utd-depth-skeleton": "UTD-MHAD: depth, skeleton",

@@ -12,9 +12,9 @@ from examples.data import load
 from examples.data.columns import Standardised
 from examples.data.contract import MultimodalData, Samples
 from examples.data.place import Place
-from examples.recipe import FOLDER, Recipe, load_recipe
-from examples.runs import RunFolder
-from examples.training import train
+from examples.recipes import FOLDER, Recipe, load_recipe
+from examples.run.folder import RunFolder
+from examples.run.training import train
 from tests.examples.data.clip_files import tone, write_clip
 from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz, write_svhn
 from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits

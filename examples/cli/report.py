@@ -1,0 +1,61 @@
+"""The command ``python -m examples report``: read runs, look at their networks, write one page."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from examples.cli.options import add_place_arguments, parsed_place
+
+_MEGABYTE = 1_000_000
+_LARGE = 10  # megabytes
+
+
+def report_parser() -> ArgumentParser:
+    """Return the parser of the command's own arguments."""
+    parser = ArgumentParser()
+    parser.add_argument(
+        "runs", type=Path, nargs="+", help="Folders of runs, such as runs/NAME/ROW/seed-0, or of comparisons."
+    )
+    add_place_arguments(parser)
+    parser.add_argument("--output", type=Path, default=Path("report.html"), help="File to write to.")
+    parser.add_argument("--samples", type=int, default=6, help="How many are shown in each gallery.")
+    return parser
+
+
+def report(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+    """Run the command and return the exit status.
+
+    Args:
+        parser: From `report_parser`.
+        parsed: What it parsed.
+        arguments: What was typed after ``python -m examples``.
+
+    Raises:
+        FileNotFoundError: A folder holds no run, or the data is not there.
+        ValueError: An argument or a file is wrong, or the runs are of several data sets; says what.
+    """
+    del parser
+    from examples.report.page import render  # noqa: PLC0415 - takes seconds
+    from examples.report.subjects import gather  # noqa: PLC0415 - takes seconds
+    from examples.report.views import view  # noqa: PLC0415 - takes seconds
+
+    if parsed.samples < 1:
+        raise ValueError(f"`samples` (={parsed.samples}) must be at least 1.")
+    console = Console()
+    given = gather(parsed.runs, parsed_place(parsed))
+    root = None if parsed.root is None else str(parsed.root)
+    views = [
+        view(subject, number, root=root, samples=parsed.samples)
+        for number, subject in enumerate(given.subjects)
+    ]
+    page = render(given, views, command=shlex.join(["python", "-m", "examples", *arguments]))
+    parsed.output.parent.mkdir(parents=True, exist_ok=True)
+    parsed.output.write_text(page, encoding="utf-8")
+    size = len(page.encode()) / _MEGABYTE
+    console.print(f"{parsed.output}: {size:.1f} MB", highlight=False, soft_wrap=True)
+    if size > _LARGE:
+        console.print(f"That is more than {_LARGE} MB; --samples shows fewer.", highlight=False)
+    return 0

@@ -1,0 +1,1 @@
+"""A comparison: every row of a recipe with every seed, spread over processes."""

@@ -1,0 +1,1 @@
+"""Figures, from results and from nothing else."""

@@ -1,0 +1,100 @@
+"""A run that was trained before: its network with the chosen weights, its data, and what is known of it."""
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import torch
+
+from examples.data import load
+from examples.data.contract import MultimodalData
+from examples.data.place import Place
+from examples.methods import create
+from examples.methods.base import Method
+from examples.nets.model import FusionModel, build_model
+from examples.recipes import LossWeights, Network, Recipe, Row
+from examples.results import EpochRecord, Run
+from examples.run.folder import RECIPE_ONLY, RunFolder
+from examples.run.task import read_records
+
+_PREFIX = "model."  # of the network's weights in a checkpoint of `FusionTask`
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What `load_trained` finds.
+
+    Args:
+        folder: Of the run.
+        row: Its name in the recipe.
+        seed: Of the run.
+        recipe: All settings, with this row alone.
+        versions: Of the packages that trained it.
+        data: The modalities that the network sees, split and standardised as in training.
+        method: With its arguments.
+        model: With the chosen weights, in evaluation mode, on the CPU.
+        epochs: One record each, as far as training came.
+        result: What came out; None where training was cut short, and the weights are those of the last whole epoch.
+    """
+
+    folder: RunFolder
+    row: str
+    seed: int
+    recipe: Recipe
+    versions: dict[str, str]
+    data: MultimodalData
+    method: Method
+    model: FusionModel
+    epochs: list[EpochRecord]
+    result: Run | None
+
+
+def load_trained(folder: RunFolder, place: Place) -> Trained:
+    """Build the network of a run again and load its weights.
+
+    Args:
+        folder: Where `train` or `compare --keep` wrote.
+        place: Where the data lies.
+
+    Raises:
+        FileNotFoundError: There is no run, or its checkpoint was not kept; says how to keep it.
+        ValueError: Another version, with other settings, trained it.
+    """
+    plan = folder.read_plan()
+    result = folder.read_result()
+    recipe = _recipe(plan, folder)
+    path = folder.chosen(recipe.select)
+    setting = recipe.comparison[plan["row"]]
+    method = create(setting.method, setting.arguments)
+    data = load(recipe.data, place, seed=plan["seed"], options=recipe.data_options)
+    data = data.select(method.inputs(list(data.modalities)))
+    model = build_model(data, recipe.network, quantise=setting.quantise)
+    method.configure(model)
+    checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    weights = checkpoint["state_dict"]
+    model.load_state_dict(
+        {name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)}
+    )
+    return Trained(
+        folder=folder,
+        row=plan["row"],
+        seed=plan["seed"],
+        recipe=recipe,
+        versions=plan["versions"],
+        data=data,
+        method=method,
+        model=model.eval(),
+        epochs=read_records(checkpoint) if result is None else result.epochs,
+        result=result,
+    )
+
+
+def _recipe(plan: dict[str, Any], folder: RunFolder) -> Recipe:
+    """Return the recipe of a run, with its row alone."""
+    wanted = {key.name for kind in (Row, Recipe) for key in fields(kind)} - RECIPE_ONLY
+    lacks = sorted(wanted - set(plan))
+    if lacks:
+        raise ValueError(f"'{folder.path}' was trained by another version; its plan lacks {lacks}.")
+    row = Row(**{key.name: plan[key.name] for key in fields(Row)})
+    settings = {key.name: plan[key.name] for key in fields(Recipe) if key.name not in RECIPE_ONLY}
+    settings |= {"loss": LossWeights(**plan["loss"]), "network": Network(**plan["network"])}
+    return Recipe(comparison={plan["row"]: row}, **settings)

@@ -1,0 +1,195 @@
+"""One run: the hooks of a method in Lightning's loop, its checkpoints, and what came out of it."""
+
+import logging
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.warnings import PossibleUserWarning
+from lightning.pytorch import Trainer, seed_everything
+from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+
+from examples.data.contract import MultimodalData
+from examples.methods import create
+from examples.nets.model import FusionModel, build_model
+from examples.recipes import Recipe
+from examples.results import EpochRecord, Run
+from examples.results.statistics import finite
+from examples.run.folder import RunFolder
+from examples.run.hardware import Hardware, first_process
+from examples.run.task import FusionData, FusionTask, read_records
+from maskfusion import ComplementarityTracker
+
+LOGGERS: dict[str, type[CSVLogger] | type[TensorBoardLogger]] = {
+    "csv": CSVLogger,
+    "tensorboard": TensorBoardLogger,
+}
+_CHOOSES = "validation/loss"
+
+
+def train(
+    row: str,
+    recipe: Recipe,
+    data: MultimodalData,
+    *,
+    seed: int,
+    folder: RunFolder,
+    hardware: Hardware | None = None,
+    loggers: tuple[str, ...] = (),
+    progress: bool = False,
+    on_epoch: Callable[[int, EpochRecord], None] = lambda *_: None,
+    initialise: Callable[[FusionModel], None] = lambda _: None,
+) -> Run:
+    """Train one row of the table with one seed, score the chosen weights once on the test part.
+
+    After every epoch ``last.ckpt`` holds everything that is needed to go on. A run that was killed and goes on
+    gives the same numbers, up to the seconds, as one that was not.
+
+    Args:
+        row: Its name in the recipe.
+        recipe: Method, arguments, and everything else that decides the numbers.
+        data: All modalities; the method chooses.
+        seed: Of weights and batches.
+        folder: For checkpoints and logs. A run that was cut short there goes on.
+        hardware: One process on the CPU by default. One CPU thread gives the same numbers each time.
+        loggers: "csv", "tensorboard".
+        progress: Whether to show a bar while an epoch runs.
+        on_epoch: Called with number and record after each epoch, in the first process only.
+        initialise: Called with the whole network before the first step, to change what it starts from; not when a run
+            goes on.
+
+    Raises:
+        ValueError: The epoch is to be chosen by a validation part, and there is none.
+    """
+    hardware = hardware or Hardware()
+    setting = recipe.comparison[row]
+    method = create(setting.method, setting.arguments)
+    recipe.network.expect_pooled(data.modalities)
+    data = data.select(method.inputs(list(data.modalities)))
+    if data.names and first_process():
+        data.split.write(folder.split, data.names)
+    if recipe.select == "validation" and data.validation is None:
+        raise ValueError(
+            f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
+        )
+    batches = replace(data, train=method.learns_from(data.train))
+    with _quiet():
+        seed_everything(seed, verbose=False)
+        model = build_model(data, recipe.network, quantise=setting.quantise)
+        task = FusionTask(model, method, recipe, data, seed=seed, on_epoch=on_epoch)
+        loaders = FusionData(batches, recipe.batch_size, seed=seed, readers=hardware.readers)
+        trainer = _trainer(
+            recipe, folder, hardware, loggers, progress=progress, validate=data.validation is not None
+        )
+        start = folder.last if folder.last.is_file() else None
+        if start is None:
+            initialise(model)
+        trainer.fit(task, loaders, ckpt_path=start, weights_only=True)
+        chosen = len(task.records)
+        if recipe.select == "validation":
+            chosen = _load_best(task, folder.best)
+        trainer.test(task, loaders, verbose=False)
+        alone = task.scores_alone(loaders.test_dataloader())
+    return Run(
+        row=row,
+        seed=seed,
+        method=setting.method,
+        quantise=setting.quantise,
+        channels=dict(model.channels),
+        score=task.test_score,
+        chosen=chosen,
+        parameters=sum(weights.numel() for weights in model.parameters()),
+        alone=alone,
+        seconds=task.seconds,
+        processor_seconds=task.processor_seconds,
+        epochs=task.records,
+        **_shares(model, task.tracker),
+    )
+
+
+def _trainer(
+    recipe: Recipe,
+    folder: RunFolder,
+    hardware: Hardware,
+    loggers: tuple[str, ...],
+    *,
+    progress: bool,
+    validate: bool,
+) -> Trainer:
+    callbacks: list[Callback] = []
+    if recipe.patience is not None:
+        callbacks.append(EarlyStopping(_CHOOSES, patience=recipe.patience, min_delta=0.0))
+    if recipe.select == "validation":
+        callbacks.append(_checkpoint(folder.best, monitor=_CHOOSES))
+    callbacks.append(_checkpoint(folder.last))
+    if progress:
+        callbacks.append(RichProgressBar())
+    writers: list[Logger] = [LOGGERS[name](folder.path, name=name) for name in loggers]
+    return Trainer(
+        accelerator=hardware.accelerator,
+        devices=hardware.devices,
+        num_nodes=hardware.nodes,
+        strategy="auto" if hardware.alone else "ddp",
+        precision=recipe.precision,
+        gradient_clip_val=recipe.gradient_clip,
+        max_epochs=recipe.epochs,
+        callbacks=callbacks,
+        logger=writers or False,
+        enable_progress_bar=progress,
+        enable_model_summary=False,
+        num_sanity_val_steps=0,
+        limit_val_batches=1.0 if validate else 0,
+        use_distributed_sampler=False,
+        sync_batchnorm=not hardware.alone and hardware.accelerator != "cpu",
+        log_every_n_steps=1,
+    )
+
+
+def _checkpoint(path: Path, *, monitor: str | None = None) -> ModelCheckpoint:
+    return ModelCheckpoint(
+        path.parent,
+        filename=path.stem,
+        monitor=monitor,
+        save_weights_only=monitor is not None,  # nothing goes on from there
+        save_on_train_epoch_end=True,
+        enable_version_counter=False,
+    )
+
+
+def _load_best(task: FusionTask, path: Path) -> int:
+    """Load the chosen weights and return their epoch, from 1."""
+    checkpoint: dict[str, Any] = torch.load(path, map_location=task.device, weights_only=True)
+    task.load_state_dict(checkpoint["state_dict"])
+    return len(read_records(checkpoint))
+
+
+def _shares(model: FusionModel, tracker: ComplementarityTracker | None) -> dict[str, Any]:
+    if tracker is None:  # nothing is masked: every channel is kept
+        total = sum(model.channels.values())
+        complementary = {name: 100 * count / total for name, count in model.channels.items()}
+        kept = dict.fromkeys(model.channels, 100.0)
+        return {"complementary": complementary, "kept": kept, "zeta": 1.0 if len(kept) > 1 else None}
+    now = tracker.metrics()
+    return {
+        "complementary": {name: now[f"compl/{name}"] for name in model.channels},
+        "kept": {name: now[f"kept/{name}"] for name in model.channels},
+        "zeta": finite(now["zeta"]),
+    }
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Silence tips, advice on loaders without processes, and surprise at a folder that is ours."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PossibleUserWarning)
+        warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
+        warnings.filterwarnings("ignore", message="Grad strides do not match bucket view strides")
+        warnings.filterwarnings("ignore", message=".*LeafSpec.*", category=FutureWarning)
+        yield

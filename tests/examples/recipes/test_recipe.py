@@ -1,0 +1,123 @@
+"""Recipes: the ones that ship, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from examples.data import DATA_SETS
+from examples.methods import create
+from examples.recipes import FOLDER, Recipe, Row, load_recipe, recipe_path
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_recipes_that_ship(path: Path):
+    recipe = load_recipe(path)
+    assert recipe.data in DATA_SETS
+    assert recipe.seeds >= 3
+    for row in recipe.comparison.values():
+        create(row.method, row.arguments)
+    assert len(path.read_text().splitlines()) <= 30
+
+
+STUDIES = [path for path in sorted(FOLDER.glob("*.yaml")) if "panel: study" in path.read_text()]
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_every_row_of_the_study_has_the_same_budget(path: Path):
+    recipe = load_recipe(path)
+    assert recipe.seeds >= 5
+    for name, row in recipe.comparison.items():
+        assert len(row.trials()) == 2, name
+        for trial in row.trials():
+            own = recipe.of_row(name, trial).comparison[name]
+            create(own.method, own.arguments)
+
+
+def test_a_panel_comes_after_the_rows_of_the_recipe(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    start = "data: mfeat\nselect: validation\npanel: study\ncomparison:\n"
+    own = "{method: unimodal, arguments: {modality: pix}, tune: {weight_decay: [0.0, 0.1]}}"
+    path.write_text(f"{start}  pix: {own}\n")
+    assert list(load_recipe(path).comparison)[:2] == ["pix", "concatenation"]
+    path.write_text(f"{start}  mask: {own}\n")
+    with pytest.raises(ValueError, match=r"`comparison` and panel 'study' both have the rows \['mask'\]"):
+        load_recipe(path)
+
+
+def test_trials_are_all_combinations_and_change_what_they_name():
+    row = Row(
+        "ogm", arguments={"noise": False}, tune={"learning_rate": [0.1, 0.2], "arguments.alpha": [1, 2]}
+    )
+    assert row.trials() == [
+        {"learning_rate": 0.1, "arguments.alpha": 1},
+        {"learning_rate": 0.1, "arguments.alpha": 2},
+        {"learning_rate": 0.2, "arguments.alpha": 1},
+        {"learning_rate": 0.2, "arguments.alpha": 2},
+    ]
+    recipe = Recipe("mfeat", {"a": row}, select="validation", weight_decay=0.5)
+    own = recipe.of_row("a", row.trials()[2])
+    assert (own.learning_rate, own.weight_decay) == (0.2, 0.5)
+    assert own.comparison == {"a": Row("ogm", arguments={"noise": False, "alpha": 1})}
+    fixed = Recipe("mfeat", {"a": Row("ogm", settings={"optimizer": "sgd"})}).of_row("a")
+    assert (fixed.optimizer, fixed.comparison["a"].settings) == ("sgd", {})
+
+
+def test_every_data_set_has_a_recipe():
+    assert {recipe_path(name) for name in DATA_SETS} <= set(FOLDER.glob("*.yaml"))
+
+
+def test_reads_numbers_as_numbers(recipe_file: Path):
+    recipe = load_recipe(recipe_file)
+    assert recipe.comparison["mask"].arguments == {"mask_weight": 0.001, "init": 0.0015, "threshold": 0.0005}
+    assert recipe.comparison["concatenation"].quantise is False
+    assert recipe.network.width == 8
+    assert recipe.network.dropout == 0.5
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("epoch: 3", "epoch"),
+        ("network: {widht: 3}", "widht"),
+        ("loss: {mask: 1.0}", "mask"),
+        ("comparison: {a: {method: concatenation, weight: 3}}", "weight"),
+        ("epochs: many", "epochs.*many"),
+        ("epochs: 0", r"`epochs` \(=0\) must be at least 1"),
+        ("seeds: -1", r"`seeds` \(=-1\) must be at least 1"),
+        ("network: {width: 0}", r"`width` \(=0\) must be at least 1"),
+        ("comparison: {}", r"`comparison` \(=\{\}\) must name at least one row"),
+        ("comparison: [", "pars"),
+        (
+            "comparison: {a: {method: b, settings: {epochs: 3}}}",
+            "unknown key 'epochs'; they know.*'learning_rate'",
+        ),
+        ("comparison: {a: {method: b, tune: {alpha: [1]}}}", "unknown key 'alpha'.*also arguments.NAME"),
+        (
+            "comparison: {a: {method: b, tune: {learning_rate: []}}}",
+            "at least one value for each of.*learning_rate",
+        ),
+        (
+            "comparison: {a: {method: b, tune: {learning_rate: [1.0, 2.0]}}, c: {method: b}}",
+            r"as many trials, so that none is favoured; it gives \{'a': 2, 'c': 1\}",
+        ),
+        (
+            "comparison: {a: {method: b, tune: {learning_rate: [1.0, 2.0]}}}",
+            "`tune` needs `select: validation`",
+        ),
+        ("panel: all", r"`panel` \(='all'\) must be one of \['study', 'sweep'\]"),
+    ],
+)
+def test_refused_by_name(tmp_path: Path, line: str, message: str):
+    path = tmp_path / "bad.yaml"
+    comparison = "" if line.startswith("comparison") else "comparison: {a: {method: concatenation}}"
+    path.write_text(f"data: mfeat\n{comparison}\n{line}\n")
+    with pytest.raises(ValueError, match=rf"(?s)Recipe '.*bad.yaml'.*{message}"):
+        load_recipe(path)
+
+
+def test_rows_by_name(recipe_file: Path):
+    recipe = load_recipe(recipe_file)
+    assert list(recipe.rows()) == ["pix", "concatenation", "mask"]
+    assert list(recipe.rows(["mask", "pix"])) == ["pix", "mask"]
+    with pytest.raises(ValueError, match=r"`rows` has unknown names \['masks'\]; the recipe has \['pix', "):
+        recipe.rows(["masks"])
