@@ -1,6 +1,6 @@
 """The figure of the README and of the home page, from the study's results: ``python -m docs.shown.needed``.
 
-For two pairs of modalities it shows what the second one brings, and what the mask keeps of each.
+For two pairs of modalities it shows what the second one brings, and how much of each the mask leaves open.
 """
 
 from collections.abc import Mapping
@@ -78,7 +78,7 @@ def accuracy(axis: Axes, results: Results) -> None:
 
 
 def course(axis: Axes, results: Results) -> None:
-    """Draw what the mask keeps of each modality over training."""
+    """Draw the open channels of each modality over training."""
     ends: dict[str, float] = {}
     for modality in results.modalities:
         table = np.array([kept_by_epoch(run, modality) for run in results.rows()[MASKED]])
@@ -100,7 +100,7 @@ def course(axis: Axes, results: Results) -> None:
 
 
 def draw(studies: Mapping[str, Results]) -> Figure:
-    """Draw a line of two panels for each pair: accuracy, and what the mask keeps of each modality over training."""
+    """Draw a line of two panels for each pair: accuracy, and the open channels of each modality over training."""
     figure = Figure(figsize=(8.8, 2.45 * len(studies)), layout="constrained")
     grid = figure.subplots(len(studies), 2)
     for (left, right), (name, results) in zip(grid, studies.items(), strict=True):
@@ -129,7 +129,7 @@ def sentence(title: str, results: Results) -> str:
     )
     return (
         f"{title}: {scores} alone; both bring {brings.mean:+.1f} ± {brings.half_width:.1f} points over the better one; "
-        f"the mask keeps {shares}, at {masked.mean:+.1f} ± {masked.half_width:.1f} points."
+        f"the mask leaves {shares} open, at {masked.mean:+.1f} ± {masked.half_width:.1f} points."
     )
 
 

@@ -1,5 +1,7 @@
 """Every number in the README's tables is the one in the files of results, up to a margin."""
 
+import re
+
 import pytest
 
 from examples.results import Results, interval
@@ -65,6 +67,15 @@ def test_scores_on_real_pairs():
         assert says(alone, best.mean, best.half_width)
         assert f"({name})" in alone
         assert says(both, joined.mean, joined.half_width)
+
+
+def test_what_depth_adds():
+    shown, (depth, *_) = paragraph("None of these beats plain concatenation"), STUDIES
+    assert holds(shown, against(depth, "concatenation", best_alone(depth)))
+    (closed,) = re.findall(r"closes (\d+ %) of its channels", shown)
+    assert says(
+        closed, 100 - interval([run.kept["depth"] for run in depth.rows()["mask"]]).mean, within=SHARE
+    )
 
 
 def test_penn_action():
