@@ -1,4 +1,4 @@
-"""How each layer behind a mask becomes smaller when channels are left out, and what it makes of the closed ones."""
+"""How each layer behind a mask becomes smaller without the closed channels, and what it makes of those."""
 
 from collections.abc import Sequence
 from copy import deepcopy
@@ -86,7 +86,7 @@ class AppendOnes(nn.Module):
 
 
 def cut(name: str, layer: nn.Module, channels: Channels) -> list[nn.Module]:
-    """Copies of a layer that take the kept channels only; ``channels`` is brought up to date."""
+    """Copies of a layer that take only the open channels; ``channels`` is updated."""
     if type(layer) not in KNOWN:
         raise TypeError(
             f"{called(name, layer)} must be an nn.Linear or nn.Conv1d/2d/3d that reads the channels, or a layer before it that "
@@ -190,7 +190,7 @@ def _flatten(name: str, layer: nn.Flatten, channels: Channels) -> None:
 
 
 def _narrowed(layer: Layer, channels: Channels, dim: int, *names: str) -> Layer:
-    """A copy of ``layer`` whose tensors ``names`` have the kept entries along ``dim`` only."""
+    """A copy of ``layer`` whose tensors ``names`` have only the open channels' entries along ``dim``."""
     smaller = deepcopy(layer)
     index = channels.kept.nonzero().flatten()
     for name in names:

@@ -1,4 +1,4 @@
-"""A smaller network: the kept channels only, and the layer that reads them cut to fit."""
+"""A smaller network: the open channels alone, and the layer that reads them cut to fit."""
 
 from copy import deepcopy
 
@@ -14,20 +14,20 @@ from maskfusion.mask.mask import ComplementaryMask, whole
 
 
 def compact(mask: ComplementaryMask, consumer: nn.Module) -> nn.Sequential:
-    r"""Make the layers behind a mask smaller: they take the *unmasked* features, and read the kept channels only.
+    r"""Make the layers behind a mask smaller: they take the *unmasked* features, and read only the open channels.
 
     A closed channel is zero, and what batch norm or an activation makes of zero is a constant. It goes into the bias of the
     layer that reads it; for a convolution that pads with zeros, into one more input channel of ones. Outputs are those of
-    ``consumer(mask(features))`` in evaluation, to rounding. A gate other than zeros and ones stays as a factor. If nothing is
-    kept, one channel of zeros is, since layers without input do not run.
+    ``consumer(mask(features))`` in evaluation, to rounding. A gate other than zeros and ones stays as a factor. If everything
+    is closed, one channel of zeros stays, because layers need an input.
 
     The mask's own ``fusion`` is no part of the result: call it before, ``compact(mask, consumer)(mask.fusion(x))``.
 
     Args:
-        mask: A mask on the output of its fusion, with ``channel_dim`` 1 or -1.
-        consumer: An ``nn.Linear`` or ``nn.Conv1d/2d/3d``, or an ``nn.Sequential`` with one. What stands before it must act on
-            each channel by itself: batch norm, activations, dropout, pooling, ``nn.Flatten``, ``nn.Identity``. What follows stays
-            as it is.
+        mask: Mask on the output of its fusion, with ``channel_dim`` 1 or -1.
+        consumer: Layer that reads the features, ``nn.Linear`` or ``nn.Conv1d/2d/3d``, or an ``nn.Sequential`` with one. The layers
+            before it must act on each channel by itself: batch norm, activations, dropout, pooling, ``nn.Flatten``,
+            ``nn.Identity``. What follows stays as it is.
 
     Returns:
         Copies; ``mask`` and ``consumer`` do not change. Parameters keep their ``requires_grad``.
@@ -97,7 +97,7 @@ class SelectChannels(nn.Module):
 
     @override
     def forward(self, features: Tensor) -> Tensor:
-        """Return the kept channels."""
+        """Return the selected channels."""
         expect_features("fused features", features, self.total, self.channel_dim)
         if self.rank not in {None, features.ndim}:
             shape = tuple(features.shape)

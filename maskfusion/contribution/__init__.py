@@ -1,4 +1,4 @@
-"""What each modality brings to a trained model, measured on its predictions and apart from zeta.
+"""What each modality contributes to a trained model, measured on its predictions and independent of zeta.
 
 Zeta counts open channels; it cannot see how much an open channel matters, nor whether another modality says the same. Here the
 model is run on the same samples with modalities taken away, every set of them, and its score says what they were worth.

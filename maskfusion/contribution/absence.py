@@ -1,4 +1,4 @@
-"""What a model is given in place of a modality that is taken away."""
+"""What replaces a modality that is taken away."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -14,9 +14,9 @@ Batches = Iterable[Any]
 
 
 def zeroed(name: str, values: Tensor, rows: range) -> Tensor:
-    """Zeros in place of what is absent.
+    """Put zeros in place of what is absent.
 
-    Zero is the mean only if the inputs are standardised; where it is a value like any other, prefer ``mean_replaced``.
+    Zero is the mean only if the inputs are standardised; otherwise prefer ``mean_replaced``.
 
     Examples:
         >>> zeroed("image", torch.ones(2, 3), range(2))
@@ -28,12 +28,12 @@ def zeroed(name: str, values: Tensor, rows: range) -> Tensor:
 
 
 def mean_replaced(batches: Batches) -> Absence:
-    """Make the way of being absent that puts the mean over a data set in place of each sample.
+    """Return a function that puts the mean over a data set in place of each sample.
 
     Reads the batches once and holds a sum in float64 for each input. The training set is the usual choice.
 
     Args:
-        batches: As for ``measure_contributions``.
+        batches: Batches as for ``measure_contributions``.
 
     Raises:
         TypeError: If a batch is no pair, or, on use, if the input has no floating-point values.
@@ -67,7 +67,7 @@ def mean_replaced(batches: Batches) -> Absence:
 
 
 def permuted(batches: Batches, generator: torch.Generator | None = None) -> Absence:
-    """Make the way of being absent that puts another sample of a data set in place of each.
+    """Return a function that puts another sample of a data set in place of each.
 
     The samples are put in a random order, once, the same for all inputs: everything that is absent of a sample comes from one
     other sample, in every coalition. The values stay real; only their combination is new.
@@ -76,7 +76,7 @@ def permuted(batches: Batches, generator: torch.Generator | None = None) -> Abse
 
     Args:
         batches: As for ``measure_contributions``.
-        generator: For the order; PyTorch's own if None.
+        generator: Source of the random order; PyTorch's own if None.
 
     Raises:
         TypeError: If a batch is no pair.

@@ -43,13 +43,13 @@ def measure_contributions(
     orders: int | None = None,
     generator: torch.Generator | None = None,
 ) -> Contributions:
-    r"""Measure what each modality brings to a trained model.
+    r"""Measure what each modality contributes to a trained model.
 
     With v(S) the metric when only the modalities S are there, it reports v(all) and v(none), and of each modality m
 
     - its Shapley value, the mean of what it adds over all orders of joining; the values add up to v(all) - v(none),
     - v(m), the modality alone inside the joint model, and v(all without m),
-    - its conditional utilisation, and beside them the channels that masks in the model keep, and zeta.
+    - its conditional utilisation; and beside them the channels that masks in the model leave open, and zeta.
 
     .. math:: u(m \mid \mathrm{rest}) = \frac{v(\mathrm{all}) - v(\mathrm{all} \setminus m)}{v(\mathrm{all})}
 
@@ -62,18 +62,18 @@ def measure_contributions(
 
     Args:
         model: Any network; it need not have a mask.
-        batches: Pairs ``(inputs, target)``, such as a data loader. The inputs are a mapping of name to tensor, or a sequence of
+        batches: Pairs ``(inputs, target)``, as from a data loader. The inputs are a mapping of name to tensor, or a sequence of
             tensors, named "0", "1", ... For other batches give a generator: ``(({"image": a, "audio": b}, y) for a, b, y in loader)``.
-        metric: From all predictions and all targets, on the CPU, one number, more being better; ``accuracy`` if None.
-        absent: What stands in for a modality that is taken away: ``zeroed``, ``mean_replaced(batches)``,
+        metric: Function from all predictions and all targets, on the CPU, to one number, more being better; ``accuracy`` if None.
+        absent: Function that replaces a modality that is taken away: ``zeroed``, ``mean_replaced(batches)``,
             ``permuted(batches, generator)`` or your own function of the name of an input, its values, and the positions of these
             samples in the set.
-        call: How the model is called, as a function of model and inputs by name: ``by_mapping`` (if None), ``by_position``,
+        call: Function that calls the model, given the model and its inputs by name: ``by_mapping`` (if None), ``by_position``,
             ``by_keyword`` or your own, for example ``lambda model, x: model(**x).logits``.
-        modalities: The inputs to take away; others, such as lengths, are always there. A mapping gives each modality the names of
+        modalities: Inputs to take away; others, such as lengths, are always there. A mapping gives each modality the names of
             its inputs, if it has several: ``{"text": ["ids", "mask"], "image": ["pixels"]}``. All inputs of the first batch if None.
-        orders: How many orders of joining to sample; None is all of them for up to 6 modalities, and 50 for more.
-        generator: For the orders; PyTorch's own if None.
+        orders: Number of orders of joining to sample; None is all of them for up to 6 modalities, and 50 for more.
+        generator: Source of the random orders; PyTorch's own if None.
 
     Raises:
         TypeError: If an argument, a batch, or what ``call`` or ``metric`` return, has the wrong type.

@@ -11,7 +11,7 @@ from maskfusion.contribution.shapley import Coalition
 
 @dataclass(frozen=True)
 class Contributions:
-    """What each modality brings to a model; ``print`` shows a table.
+    """What each modality contributes to a model; ``print`` shows a table.
 
     Reference: Shapley, 1953; utilisation: Wu et al., ICML 2022.
     """
@@ -42,7 +42,7 @@ class Contributions:
 
     @property
     def with_none(self) -> float:
-        """The metric with none: what the model scores without looking."""
+        """The metric with none: what the model scores blindly."""
         return self.values[()]
 
     @property

@@ -1,4 +1,4 @@
-"""How Omega becomes what features are multiplied by."""
+"""From Omega to the gate that multiplies the features."""
 
 from functools import partial
 
@@ -66,7 +66,7 @@ def ternary_gate(
 ) -> Float[Tensor, " channels"]:
     """Gate with -1, 0 or 1: the sign of Omega where its size is above the threshold, with identity gradient.
 
-    A channel below ``-threshold`` passes with its sign turned, although Eq. 6, and so ``mask.kept``, counts it as closed.
+    A channel below ``-threshold`` passes with its sign flipped, although Eq. 6, and so ``mask.kept``, counts it as closed.
 
     Args:
         weight: Omega, shape ``(channels,)``.
@@ -90,12 +90,13 @@ def ternary_gate(
 def random_gate(p: float, *, rescale: bool = True, always: bool = False) -> Gate:
     """Make a gate that drops channels at random in each forward pass: the "Drop." baseline.
 
-    Omega takes no part; its gradient is zero.
+    Omega has no influence; its gradient is zero.
 
     Args:
         p: Probability that a channel is dropped, in [0, 1).
-        rescale: Divide what is kept by ``1 - p``, so that the expected value does not change. The published code does not.
-        always: Drop in evaluation too, as the published code does.
+        rescale: True divides the remaining channels by ``1 - p``, so that the expected value does not change; the published code
+            does not.
+        always: True drops in evaluation too, as the published code does.
 
     Returns:
         A gate for ``ComplementaryMask(gate=...)``.

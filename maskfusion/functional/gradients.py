@@ -1,4 +1,4 @@
-"""The gradient past a step that has none."""
+"""Gradients for steps that have none."""
 
 import torch
 from torch import Tensor, nn
@@ -32,13 +32,13 @@ def straight_through(
 def rotation_trick(
     z: Float[Tensor, "*shape dim"], quantized: Float[Tensor, "*shape dim"]
 ) -> Float[Tensor, "*shape dim"]:
-    r"""Return ``quantized`` exactly; turn and scale its gradient as ``z`` is turned and scaled into its code.
+    r"""Return ``quantized`` exactly; rotate and scale its gradient as ``z`` is rotated and scaled into its code.
 
     .. math:: \frac{\partial \hat z}{\partial z} := \frac{\lVert \hat z \rVert}{\lVert z \rVert}
         \bigl(I - 2 r r^\top + 2 \hat u u^\top\bigr), \qquad
         r = \frac{u + \hat u}{\lVert u + \hat u \rVert}
 
-    Here :math:`u` and :math:`\hat u` are the directions of ``z`` and its code, and everything but ``z`` is taken as constant. A vector
+    Here :math:`u` and :math:`\hat u` are the directions of ``z`` and its code, and everything but ``z`` counts as constant. A vector
     at the origin has no direction; its gradient passes unchanged.
 
     Args:

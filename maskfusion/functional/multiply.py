@@ -106,9 +106,9 @@ def apply_gate(
     The backward pass sums gradient times features in blocks, so that their full-size product is never held.
 
     Args:
-        features: Any rank of at least 2, with as many channels along ``channel_dim`` as ``gate`` has values.
-        gate: One value a channel, shape ``(channels,)``. The product is taken in the dtype of ``features``.
-        channel_dim: The dimension of the channels.
+        features: Tensor of rank 2 or more, with as many channels along ``channel_dim`` as ``gate`` has values.
+        gate: One value for each channel, shape ``(channels,)``. The product is computed in the dtype of ``features``.
+        channel_dim: Dimension of the channels.
 
     Returns:
         The gated features: shape, dtype, device and memory format of ``features``.

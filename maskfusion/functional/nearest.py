@@ -29,12 +29,12 @@ def nearest_code(
 
     .. math:: q_i = \arg\min_k \lVert z_i - c_k \rVert
 
-    Distances are taken in float32 whatever autocast says, and from the mean of the codebook, so that an offset that data and
-    codes share picks no wrong code. They are computed in blocks that stay in the cache; the result does not depend on the block.
+    Distances are in float32, under autocast too, and relative to the mean of the codebook, so that an offset that data and codes
+    share leads to no wrong code. They are computed in blocks that stay in the cache; the result does not depend on the blocks.
 
     Args:
-        vectors: Shape ``(vectors, dim)``.
-        codebook: Shape ``(codes, dim)``.
+        vectors: Vectors, shape ``(vectors, dim)``.
+        codebook: Codes, shape ``(codes, dim)``.
 
     Returns:
         Indices into the codebook, int64, shape ``(vectors,)``. A vector that is not finite gets some valid index.

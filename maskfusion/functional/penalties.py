@@ -1,4 +1,4 @@
-"""What keeping channels costs."""
+"""What open channels cost."""
 
 from collections.abc import Iterable
 
@@ -46,13 +46,13 @@ def positive_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
 
 
 def mask_penalty(weights: Tensor | Iterable[Tensor], penalty: Penalty = signed_sum) -> Float[Tensor, ""]:
-    r"""Add up the penalty on keeping channels over one Omega or several.
+    r"""Add up the penalty on open channels over one Omega or several.
 
     .. math:: \mathcal{L}_{\mathrm{compl}} / \lambda = \sum_d \Omega_d
 
     Args:
         weights: One Omega of shape ``(channels,)`` or several.
-        penalty: How one Omega becomes a number: ``signed_sum``, ``absolute_sum``, ``positive_sum`` or your own.
+        penalty: Function from one Omega to a number: ``signed_sum``, ``absolute_sum``, ``positive_sum`` or your own.
 
     Returns:
         A 0-d tensor.

@@ -7,12 +7,12 @@ from maskfusion._typing import Float
 
 
 def perplexity(counts: Float[Tensor, " codes"]) -> Float[Tensor, ""]:
-    r"""How many codes are used, as if all were used alike.
+    r"""Effective number of codes: how many are used, counted as if all were used equally.
 
     .. math:: \exp\Bigl(-\sum_k p_k \log p_k\Bigr), \qquad p_k = \frac{n_k}{\sum_j n_j}
 
     Args:
-        counts: How often each code was chosen, shape ``(codes,)``.
+        counts: Number of times each code was chosen, shape ``(codes,)``.
 
     Returns:
         A 0-d tensor between 1 and the number of codes; 1 if nothing was counted.

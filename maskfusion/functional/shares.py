@@ -9,7 +9,7 @@ from maskfusion._typing import Bool, Float
 
 
 def kept_ratio(kept: Bool[Tensor, " channels"]) -> Float[Tensor, ""]:
-    r"""Share of one modality's own channels that is kept, in percent.
+    r"""Share of one modality's own channels that is open, in percent.
 
     .. math:: \mathrm{compl}^m = 100 \cdot \frac{1}{D} \sum_{d=1}^{D} \omega_d^m
 
@@ -28,10 +28,10 @@ def complementarity(shares: Sequence[float] | Float[Tensor, " modalities"]) -> F
     .. math:: \zeta^{1,2} = \frac{\min(\mathrm{compl}^1, \mathrm{compl}^2)}{\max(\mathrm{compl}^1, \mathrm{compl}^2)}
 
     Args:
-        shares: ``compl`` of every modality, in any unit.
+        shares: Share ``compl`` of every modality, in any unit.
 
     Returns:
-        A 0-d float64 tensor in [0, 1]; NaN where it is undefined: fewer than two modalities, or nothing kept.
+        A 0-d float64 tensor in [0, 1]; NaN if there are fewer than two modalities, or everything is closed.
 
     Examples:
         >>> complementarity([5.0, 20.0])

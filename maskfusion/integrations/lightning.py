@@ -21,8 +21,8 @@ __all__ = ["ComplementarityCallback"]
 class ComplementarityCallback(Callback):
     """Update a ``ComplementarityTracker`` during training, log its ``metrics()``, and keep its history in checkpoints.
 
-    It finds the masks in the module by itself. Metrics go to every logger of the trainer and can be monitored, as in
-    ``EarlyStopping("zeta")``. A resumed run carries the history on.
+    It finds the masks in the module. Metrics go to every logger of the trainer and can be monitored, as in
+    ``EarlyStopping("zeta")``. A resumed run continues the history.
 
     Penalty schedules that are part of the module are stepped after each optimiser step, and their lambda is logged; do not step them
     yourself as well.

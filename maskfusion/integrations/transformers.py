@@ -23,10 +23,10 @@ KEY = "maskfusion.ComplementarityCallback"
 class ComplementarityCallback(TrainerCallback):
     """Update a ``ComplementarityTracker`` during training, log its ``metrics()``, and keep its history in checkpoints.
 
-    It finds the masks in the model by itself. Metrics go through ``trainer.log``, so to whatever ``report_to`` names and into
+    It finds the masks in the model. Metrics go through ``trainer.log``, so to everything that ``report_to`` names and into
     ``trainer.state.log_history``. The history is part of ``trainer_state.json`` in each checkpoint, and a run that resumes from
-    there carries it on, whatever ``restore_callback_states_from_checkpoint`` says. Callbacks do not know their trainer, so this
-    one is added to a trainer that exists::
+    there continues it, with or without ``restore_callback_states_from_checkpoint``. Callbacks do not know their trainer, so add
+    this one to an existing trainer::
 
         trainer = Trainer(model, args, train_dataset=data)
         trainer.add_callback(ComplementarityCallback(trainer))
@@ -36,7 +36,7 @@ class ComplementarityCallback(TrainerCallback):
     yourself as well.
 
     Args:
-        trainer: The trainer whose ``log`` is called.
+        trainer: Trainer whose ``log`` is called.
         every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
         collapse_after: As for ``ComplementarityTracker``.
 

@@ -71,7 +71,7 @@ def assign(
         codebook: float32 ``(codes, dim)``.
         finite: bool ``(groups, size)``.
         counted: bool ``(groups, size)``; what is not finite is not counted.
-        weight: Of the mean squared difference in the loss.
+        weight: Weight of the mean squared difference in the loss.
     """
     quantized = torch.empty_like(vectors)
     indices = torch.empty(finite.shape, dtype=torch.int64, device=vectors.device)

@@ -21,27 +21,27 @@ class ComplementaryMask(nn.Module):
 
     .. math:: f_i = \hat z_i \odot \omega, \qquad \omega_d = 1 \text{ if } \Omega_d > t, \text{ else } 0
 
-    Every channel belongs to one modality, starts open, and is pushed shut by ``penalty()`` unless the task needs it. What stays
-    open is *complementary*, what is closed *contradictory*. The gradient passes the binarisation unchanged, for closed channels
-    too, so that a channel can open again.
+    Every channel belongs to one modality, starts open, and is pushed shut by ``penalty()`` unless it helps the task. Open channels
+    are *complementary*, closed ones *contradictory*. The gradient passes the binarisation unchanged, for closed channels too, so
+    that a channel can open again.
 
     Args:
-        channels: ``{"image": 64, "audio": 64}``: the modalities in order, with their channels. An int is two equal modalities
+        channels: Modalities in order, with their numbers of channels: ``{"image": 64, "audio": 64}``. An int is two equal modalities
             named "0" and "1"; a sequence of ints names them by position.
-        fusion: The layer to wrap; its attributes can be read from the mask. ``None`` if the input is already fused, or is to be
+        fusion: Layer to wrap; its attributes can be read from the mask. ``None`` if the input is already fused, or is to be
             concatenated.
         side: "output" masks what ``fusion`` returns; "input" masks each modality before ``fusion``, for fusions that mix
-            channels (sum, product, attention). Anything else that ``fusion`` takes, such as padding masks, is left alone. Where its
-            parameters have the names of the modalities, these tell positional arguments apart, not their order.
-        entry: Which entry of what ``fusion`` returns has the fused features: an index of a tuple or list, a key of a mapping or its
+            channels (sum, product, attention). Other arguments of ``fusion``, such as padding masks, are left alone. If its parameters
+            have the names of the modalities, positional arguments are told apart by these names, not by their order.
+        entry: Place of the fused features in what ``fusion`` returns: an index of a tuple or list, a key of a mapping or its
             position, a field of a named tuple or dataclass.
-        threshold: t; a channel is open while its Omega is above.
+        threshold: Limit t; a channel is open while its Omega is above it.
         init: Omega at the start; above ``threshold``.
-        gate: ``(weight, threshold, training) -> gate values``: ``hard_gate`` (the paper), ``soft_gate``, ``ternary_gate``,
+        gate: Function ``(weight, threshold, training) -> gate values``: ``hard_gate`` (the paper), ``soft_gate``, ``ternary_gate``,
             ``random_gate(p)`` or your own.
-        channel_dim: 1 for ``(batch, channels, *spatial)``, -1 for ``(batch, tokens, channels)``.
-        min_channels: Keep at least this many channels of each modality open, those with the largest Omega.
-        device: Where to put Omega; where the parameters of ``fusion`` are if None.
+        channel_dim: Dimension of the channels: 1 for ``(batch, channels, *spatial)``, -1 for ``(batch, tokens, channels)``.
+        min_channels: Number of channels of each modality that always stay open, those with the largest Omega.
+        device: Device of Omega; that of the parameters of ``fusion`` if None.
 
     Shape:
         - Input: as ``fusion`` takes it; with side "input" each modality under its name, or all in a list or mapping as first argument,
@@ -112,7 +112,7 @@ class ComplementaryMask(nn.Module):
         self.reset_parameters()
 
     def __getattr__(self, name: str) -> Any:
-        """Look up in ``fusion`` what the mask does not have, so that a network still finds what it reads of its own layer."""
+        """Look up in ``fusion`` what the mask does not have, so that a network can still read attributes of its own layer."""
         try:
             return super().__getattr__(name)
         except AttributeError:
@@ -170,7 +170,7 @@ class ComplementaryMask(nn.Module):
         return values + (self._largest(self.weight.detach()) & (values.detach() == 0)).to(values.dtype)
 
     def _largest(self, weight: Tensor) -> Bool[Tensor, " channels"]:
-        """Which are the ``min_channels`` largest Omegas of each modality."""
+        """Which Omegas are among the ``min_channels`` largest of their modality."""
         ranked = weight.nan_to_num(nan=-torch.inf, neginf=-torch.inf, posinf=torch.inf)
         largest = [
             torch.zeros_like(part, dtype=torch.bool).index_fill(0, part.topk(self.min_channels).indices, True)
@@ -180,7 +180,7 @@ class ComplementaryMask(nn.Module):
 
     @property
     def kept(self) -> Bool[Tensor, " channels"]:
-        """The complementary channels, those with Omega > t (Eq. 6) whatever the gate, and the ``min_channels`` largest.
+        """The open channels: those with Omega > t (Eq. 6), for any gate, and the ``min_channels`` largest.
 
         A sharded Omega (FSDP2) is gathered, so that every process must ask.
 
@@ -192,7 +192,7 @@ class ComplementaryMask(nn.Module):
         return kept | self._largest(weight) if self.min_channels else kept
 
     def penalty(self) -> Float[Tensor, ""]:
-        """Sum of Omega: what keeping channels costs, without lambda (Eq. 5).
+        """Sum of Omega: what open channels cost, without lambda (Eq. 5).
 
         A sharded Omega (FSDP2) is gathered, so that every process must ask; its gradient needs no communication.
 
@@ -215,7 +215,7 @@ class ComplementaryMask(nn.Module):
 
         Args:
             x: Fused features, or those of one modality.
-            modality: The modality whose channels ``x`` has; ``None`` for all.
+            modality: Modality whose channels ``x`` has; ``None`` for all.
 
         Raises:
             TypeError: If ``x`` is no floating-point tensor.
@@ -245,7 +245,7 @@ class ComplementaryMask(nn.Module):
 
         Args:
             x: Fused features, batch first.
-            shift: How far along the batch, round its end.
+            shift: Distance along the batch, which wraps round.
 
         Raises:
             TypeError: If ``x`` is no floating-point tensor or ``shift`` no integer.

@@ -37,8 +37,8 @@ def wrap_fusion(
     not change.
 
     Args:
-        model: The model to change.
-        path: Name of the fusion layer, as in ``model.get_submodule``.
+        model: Model to change.
+        path: Path of the fusion layer, as in ``model.get_submodule``.
         channels: As for ``ComplementaryMask``.
         **options: As for ``ComplementaryMask``.
 

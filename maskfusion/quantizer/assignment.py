@@ -50,12 +50,12 @@ def assign(
     """Quantise ``vectors`` of shape ``(groups, size, dim)``.
 
     Args:
-        vectors: Any strides.
+        vectors: Vectors to quantise, any strides.
         codebook: float32 ``(codes, dim)``.
         finite: Which vectors are finite, bool ``(groups, size)``.
         counted: Which of them count, bool ``(groups, size)``.
-        commitment_weight: Of the part of the loss that pulls the vectors.
-        codebook_weight: Of the part that pulls the codebook.
+        commitment_weight: Weight of the part of the loss that pulls the vectors.
+        codebook_weight: Weight of the part that pulls the codebook.
     """
     inputs = vectors, codebook, finite, counted, commitment_weight, codebook_weight
     if _is_exporting():

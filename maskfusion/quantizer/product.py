@@ -14,7 +14,7 @@ from maskfusion.quantizer.quantizer import VectorQuantizer
 
 
 class ProductQuantizer(nn.Module):
-    """Cut the channels into parts and quantise each with a codebook of its own: several heads, or a product codebook.
+    """Split the channels into parts and quantise each with its own codebook: several heads, or a product codebook.
 
     Args:
         quantizers: ``VectorQuantizer`` of one ``channel_dim``; part by part they take ``dim`` channels each. The same one several

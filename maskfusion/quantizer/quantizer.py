@@ -41,27 +41,27 @@ class VectorQuantizer(SteadyState):
     ``decay`` as a running mean of the vectors that chose each code, without one as a parameter, by its loss.
 
     - The first batch gives the first codes: vectors spread evenly over it, so that latents of any scale fit.
-    - Codes that nobody uses restart from the batch.
-    - Distances and statistics are float32 whatever autocast, ``.half()`` or ``.bfloat16()`` says.
-    - Vectors with NaN or inf, or too long for float32, are left out of loss, statistics and codebook; their output is NaN.
+    - Unused codes restart from the batch.
+    - Distances and statistics are float32, also under autocast and after ``.half()`` or ``.bfloat16()``.
+    - Vectors with NaN or inf, or too long for float32, do not count for loss, statistics and codebook; their output is NaN.
     - Activation checkpointing, which runs a forward twice, moves the codebook once and finds the same codes again, if the quantiser is
       called once between two backward passes.
-    - Under ``torch.distributed`` all processes keep one codebook, that of the whole batch; evaluation does not communicate.
+    - Under ``torch.distributed`` all processes share one codebook, that of the whole batch; evaluation does not communicate.
 
     Args:
-        dim: Channels, the length of a code.
+        dim: Number of channels, the length of a code.
         codebook_size: Number of codes.
-        decay: Share of the old mean that stays at each step, in [0, 1). ``None`` makes the codebook a parameter.
+        decay: Share of the old mean that remains at each step, in [0, 1). ``None`` makes the codebook a parameter.
         commitment_weight: Weight of the commitment loss, beta.
         channel_dim: Dimension of the channels: 1 for ``(batch, channels, *spatial)``, -1 for ``(batch, tokens, channels)``.
-        restart_threshold: A code restarts when its running count falls below this share of the mean count; 0 for never.
+        restart_threshold: Share of the mean count below which a code's running count makes it restart; 0 for never.
         epsilon: Laplace smoothing of the counts, used in the division only.
-        constraint: What latents and codes are held to, a function of ``(..., dim)``: ``unit_length`` gives cosine distance.
-        gradient: How the gradient of the codes reaches the latents, a function ``(z, quantized) -> quantized`` of ``(..., dim)``:
+        constraint: Function of ``(..., dim)`` applied to latents and codes: ``unit_length`` gives cosine distance.
+        gradient: Function that passes the gradient of the codes to the latents, ``(z, quantized) -> quantized`` of ``(..., dim)``:
             ``straight_through``, ``rotation_trick`` or your own.
-        on_nonfinite: "propagate", or "raise" to stop at NaN or inf before anything changes (it waits for the device).
-        process_group: The processes that share the codebook; all of them by default. A pickle does not keep it.
-        device: Where to put the codebook.
+        on_nonfinite: Response to NaN or inf: "propagate", or "raise" before anything changes (it waits for the device).
+        process_group: Processes that share the codebook; all of them by default. A pickle drops it.
+        device: Device of the codebook.
 
     Shape:
         - Input: ``(batch, dim, *spatial)``, or any rank of at least 2 with ``dim`` channels along ``channel_dim``
@@ -139,8 +139,8 @@ class VectorQuantizer(SteadyState):
 
         Args:
             z: Latents with ``dim`` channels along ``channel_dim``.
-            mask: True where a vector is real, False where it is padding; the shape of ``z`` without the channels. Padding is
-                quantised but left out of loss, statistics and perplexity.
+            mask: Flags, True for a real vector and False for padding; the shape of ``z`` without the channels. Padding is quantised
+                but does not count for loss, statistics and perplexity.
 
         Raises:
             TypeError: If ``z`` is no floating-point tensor or ``mask`` no boolean one.
@@ -205,12 +205,12 @@ class VectorQuantizer(SteadyState):
     def start(
         self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None, *, iterations: int = 10
     ) -> "VectorQuantizer":
-        """Take the first codes from ``z`` by k-means, instead of leaving it to the first batch in training.
+        """Take the first codes from ``z`` by k-means, instead of from the first batch in training.
 
         Args:
-            z: As for ``forward``; as many vectors as you can afford.
-            mask: As for ``forward``.
-            iterations: Steps of k-means, from vectors spread evenly over ``z``.
+            z: Latents as for ``forward``; as many vectors as you can afford.
+            mask: Mask as for ``forward``.
+            iterations: Number of steps of k-means, from vectors spread evenly over ``z``.
 
         Raises:
             TypeError: As ``forward``, or if ``iterations`` is no integer.
@@ -261,7 +261,7 @@ class VectorQuantizer(SteadyState):
         """Index of the nearest code of every vector; changes nothing.
 
         Args:
-            z: As for ``forward``.
+            z: Latents as for ``forward``.
 
         Returns:
             int64, the shape of ``z`` without the channels.
@@ -281,11 +281,11 @@ class VectorQuantizer(SteadyState):
         return nn.functional.embedding(indices, self.codebook).movedim(-1, self.channel_dim)
 
     def usage(self) -> float:
-        """Share of the codes in use, in [0, 1]: those whose running count is above a hundredth of the mean count."""
+        """Share of codes in use, in [0, 1]: those with a running count above a hundredth of the mean count."""
         return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
 
     def freeze(self, frozen: bool = True) -> "VectorQuantizer":
-        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again."""
+        """Stop the codebook from changing, in training too; ``freeze(False)`` lets it follow again."""
         self.frozen = frozen
         if self.decay is None:
             self.codebook.requires_grad_(not frozen)

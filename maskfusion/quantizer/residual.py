@@ -1,4 +1,4 @@
-"""A stack of quantisers, each for what the ones before it left over."""
+"""A stack of quantisers, each for what the ones before leave over."""
 
 from collections.abc import Iterable
 from functools import reduce
@@ -68,7 +68,7 @@ class ResidualQuantizer(nn.Module):
         return torch.stack(indices, -1)
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Sum of the codes of ``indices``. Fewer than there are quantisers give a coarser result.
+        """Sum of the codes of ``indices``. Fewer indices than quantisers give a coarser result.
 
         Raises:
             TypeError: If ``indices`` are no integers.

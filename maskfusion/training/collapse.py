@@ -1,4 +1,4 @@
-"""What to say when a modality closes wholly and stays closed."""
+"""What to say when all channels of a modality close and stay closed."""
 
 import warnings
 from collections.abc import Mapping
@@ -10,12 +10,12 @@ REPORTED = -1
 CURE = (
     "If the task should use it: lower lambda, or let WarmupPenalty or SteeredPenalty set it; lower the learning rate of Omega and "
     "keep weight decay off it, both with parameter_groups; start Omega further above the threshold (`init`); or set `min_channels`, "
-    "so that no modality can close wholly. Reported once; `collapse_after=None` turns it off."
+    "so that no modality can close completely. Reported once; `collapse_after=None` turns it off."
 )
 
 
 class CollapseWarning(UserWarning):
-    """A modality has been closed wholly for several updates of a ``ComplementarityTracker``.
+    """All channels of a modality have been closed for several updates of a ``ComplementarityTracker``.
 
     That can be a finding, or a penalty that is too strong or came too early. ``warnings.simplefilter("error", CollapseWarning)``
     stops the training there.
@@ -23,9 +23,9 @@ class CollapseWarning(UserWarning):
 
 
 def watch_collapse(path: str, shares: Mapping[str, float], closed: dict[str, int], after: int | None) -> None:
-    """Count in ``closed`` for how many updates each modality of a mask has kept nothing; warn once where they are ``after``.
+    """Count in ``closed`` for how many updates each modality of a mask has had no open channel; warn once after ``after``.
 
-    The warning is that of the caller of ``update``, on the first process only.
+    The warning points to the caller of ``update``, and comes from the first process only.
     """
     fresh = []
     for modality, share in shares.items():
@@ -43,7 +43,7 @@ def watch_collapse(path: str, shares: Mapping[str, float], closed: dict[str, int
         "" if any(shares.values()) else " No other is open either, so the network no longer sees its input."
     )
     warnings.warn(
-        f"{mask} has kept no channel of {', '.join(fresh)} for {after} updates.{blind} {CURE}",
+        f"{mask} has had no open channel of {', '.join(fresh)} for {after} updates.{blind} {CURE}",
         CollapseWarning,
         stacklevel=3,
     )

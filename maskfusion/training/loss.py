@@ -42,7 +42,7 @@ class HasValue(Protocol):
 
 
 class LossTerms(NamedTuple):
-    """What ``ComplementaryLoss`` returns: every term without its weight, 0 where it was not asked for."""
+    """What ``ComplementaryLoss`` returns: every term without its weight, 0 if it was not passed."""
 
     total: Float[Tensor, ""]
     """The weighted sum, to back-propagate."""
@@ -57,7 +57,7 @@ class LossTerms(NamedTuple):
 
 
 class ComplementaryLoss(nn.Module):
-    r"""Add up what a network with a mask is trained on.
+    r"""Add up the terms that a network with a mask is trained on.
 
     .. math:: \mathcal{L} = \mathcal{L}_{\mathrm{task}} + w_r \mathcal{L}_{\mathrm{recons}} + w_c \mathcal{L}_{\mathrm{code}}
         + \lambda \sum_d \Omega_d
@@ -65,11 +65,11 @@ class ComplementaryLoss(nn.Module):
     A network that has only a mask passes only ``masks``; a term that is not passed is 0.
 
     Args:
-        task: Loss of ``(prediction, target)``; cross entropy by default.
+        task: Function or module of ``(prediction, target)``; cross entropy by default.
         reconstruction_weight: Weight of the reconstruction error.
         code_weight: Weight of the quantisers' losses.
         mask_weight: Weight of the penalty, lambda: a number, or a schedule such as ``WarmupPenalty``, which you step.
-        penalty: How Omega becomes a number: ``signed_sum`` (Eq. 5), ``absolute_sum``, ``positive_sum`` or your own.
+        penalty: Function from Omega to a number: ``signed_sum`` (Eq. 5), ``absolute_sum``, ``positive_sum`` or your own.
 
     Shape:
         - Input: what ``task`` takes
@@ -126,11 +126,11 @@ class ComplementaryLoss(nn.Module):
         """Return every term and their weighted sum.
 
         Args:
-            prediction: What the network predicts.
-            target: What it should.
-            inputs: What was to be reconstructed, by modality.
-            reconstructions: What came out, by modality, in the shapes of ``inputs``.
-            quantized: The ``Quantized`` of each modality: a mapping, a sequence or one.
+            prediction: Output of the network.
+            target: Target of the task.
+            inputs: Tensors that were to be reconstructed, by modality.
+            reconstructions: Their reconstructions, by modality, in the shapes of ``inputs``.
+            quantized: ``Quantized`` of each modality: a mapping, a sequence or one.
             masks: One ``ComplementaryMask`` or several.
 
         Raises:

@@ -11,18 +11,18 @@ from maskfusion.mask.mask import ComplementaryMask
 def parameter_groups(
     model: nn.Module, *, lr: float, weight_decay: float = 0.0, mask_lr: float | None = None
 ) -> list[dict[str, Any]]:
-    """Split the parameters of a model for an optimiser: those of its masks get no weight decay, and a learning rate of their own.
+    """Split the parameters of a model for an optimiser: those of its masks get no weight decay and their own learning rate.
 
-    Weight decay pulls every Omega towards zero and so closes channels that nothing speaks against; the penalty is there for that.
+    Weight decay pulls every Omega towards zero, and so closes useful channels too; closing channels is the penalty's task.
 
     Args:
         model: Any module; a model without a mask gives one group.
         lr: Learning rate.
-        weight_decay: For all parameters but Omega.
+        weight_decay: Weight decay of all parameters but Omega.
         mask_lr: Learning rate of Omega; ``lr`` if None.
 
     Returns:
-        Groups with "params", "lr" and "weight_decay": the model's own, then the masks'. A group without parameters is left out.
+        Groups with "params", "lr" and "weight_decay": the model's own, then the masks'; no group is empty.
 
     Raises:
         TypeError: If an argument is no number.

@@ -13,12 +13,12 @@ from maskfusion.mask.mask import ComplementaryMask
 
 
 class PenaltySchedule(nn.Module, ABC):
-    """A lambda that may change with every step; the others derive from it, and so may yours.
+    """Lambda that may change with every step: the base of the other schedules, and of your own.
 
     Multiply the penalty by ``value``, or pass the schedule as ``ComplementaryLoss(mask_weight=...)``, and call ``step()`` after each
     step of the optimiser (or after each epoch, if lambda is to change then). The callbacks of ``maskfusion.integrations`` call it for
-    schedules that are part of the model. The state is integers in buffers: it is saved with whatever module holds it, moves
-    with it, keeps its precision in any dtype, and neither waits for a device nor makes compiled code compile again.
+    schedules that are part of the model. The state is integers in buffers: it is saved and moved with the module that holds it,
+    keeps its precision in any dtype, and neither waits for a device nor makes compiled code compile again.
     """
 
     count: Tensor
@@ -33,7 +33,7 @@ class PenaltySchedule(nn.Module, ABC):
         """Lambda now: a new 0-d tensor without gradient."""
 
     def step(self) -> None:
-        """Go on by one step; ``count`` has how many there were."""
+        """Advance by one step; ``count`` says how many there were."""
         self.count.add_(1)
 
     def reset_parameters(self) -> None:
@@ -42,7 +42,7 @@ class PenaltySchedule(nn.Module, ABC):
 
 
 class ConstantPenalty(PenaltySchedule):
-    """Keep lambda as it is.
+    """Keep lambda constant.
 
     Args:
         weight: Lambda.
@@ -67,7 +67,7 @@ class ConstantPenalty(PenaltySchedule):
     @property
     @override
     def value(self) -> Float[Tensor, ""]:
-        """Lambda, the same at all times."""
+        """Lambda, always the same."""
         return torch.full((), self.weight, device=self.count.device)
 
     @override
@@ -77,14 +77,14 @@ class ConstantPenalty(PenaltySchedule):
 
 
 class WarmupPenalty(PenaltySchedule):
-    r"""Let lambda rise from 0 in a straight line, so that the network learns something before channels cost.
+    r"""Let lambda rise from 0 linearly, so that the network learns something before open channels cost.
 
     .. math:: \lambda_n = \lambda \cdot \min\Bigl(1, \frac{\max(0, n - \mathrm{delay})}{\mathrm{steps}}\Bigr)
 
     Args:
-        weight: Lambda in the end.
-        steps: Calls of ``step()`` that the rise takes.
-        delay: Calls of ``step()`` before it begins.
+        weight: Lambda at the end.
+        steps: Number of calls of ``step()`` that the rise takes.
+        delay: Number of calls of ``step()`` before it begins.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -117,29 +117,29 @@ class WarmupPenalty(PenaltySchedule):
 
 
 class SteeredPenalty(PenaltySchedule):
-    r"""Steer lambda to where the masks keep a wanted share of their channels.
+    r"""Steer lambda so that the masks keep a given share of their channels open.
 
     .. math:: \log \lambda \gets \log \lambda + \frac{1}{\mathrm{steps}} \cdot
         \mathrm{sign}\Bigl(\frac{1}{D} \sum_d \omega_d - \mathrm{share}\Bigr)
 
-    Lambda grows while more is kept than wanted, shrinks while less is kept, and rests where it is right. Ratios, not differences, since
-    nobody knows its order of magnitude beforehand: it depends on loss, network and optimiser. A channel that lambda has closed opens
-    again where the gradient of the task lifts its Omega, as it does through every gate but ``random_gate``; lambda is
-    never negative, so nothing opens that the task has no use for, and a share that asks for more is not reached.
+    Lambda grows while more channels are open than wanted, shrinks while fewer are, and otherwise stays. It changes by factors, because
+    its order of magnitude, which depends on loss, network and optimiser, is unknown beforehand. A closed channel opens again when the
+    task's gradient lifts its Omega, as it does through every gate but ``random_gate``. Lambda is never negative, so no channel opens
+    that the task cannot use, and a share beyond that is not reached.
 
-    It overshoots if lambda changes much while a channel is still on its way to the threshold, so choose ``steps`` no shorter than
-    that way: 50 updates for Adam with a learning rate of 1e-3 and the mask's default start. Plain SGD with a small learning rate takes
-    thousands; give Omega a larger one, ``parameter_groups(mask_lr=...)``.
+    It overshoots if lambda changes much while a channel is still on its way to the threshold, so choose ``steps`` no smaller than
+    the number of updates on that way: 50 for Adam with a learning rate of 1e-3 and the mask's default start. Plain SGD with a
+    small learning rate takes thousands; give Omega a larger one, ``parameter_groups(mask_lr=...)``.
 
-    The share is counted on Omega, which is the same on every process, so lambda is too.
+    The share is read from Omega, which is the same on every process, so lambda is too.
 
     Args:
-        model_or_mask: A model with one ``ComplementaryMask`` or more, or a mask. It is referred to, not owned.
-        share: The share of all channels to keep: 0.25 is a quarter.
-        start: Lambda at first.
-        steps: Calls of ``step()`` in which lambda changes by a factor of e = 2.7.
-        lowest: The smallest lambda.
-        highest: The largest.
+        model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask. It is referred to, not owned.
+        share: Share of all channels to keep open: 0.25 is a quarter.
+        start: Lambda at the start.
+        steps: Number of calls of ``step()`` in which lambda changes by a factor of e = 2.7.
+        lowest: Smallest lambda.
+        highest: Largest lambda.
 
     Raises:
         TypeError: If an argument has the wrong type.

@@ -32,16 +32,16 @@ class Record(TypedDict):
 
 
 class ComplementarityTracker(nn.Module):
-    r"""Read off the masks of a model how much of each modality it uses.
+    r"""Read from the masks of a model how much of each modality it uses.
 
-    It refers to the masks without owning them: it has no parameters, and may live inside the model it watches. Reading changes
+    It refers to the masks without owning them: it has no parameters, and may be part of the model it watches. Reading changes
     nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``.
 
     A model with several masks gives every result as a dict by path of the mask.
 
     Args:
-        model_or_mask: A model with one ``ComplementaryMask`` or more, or a mask.
-        collapse_after: Warn once a mask and modality that was closed wholly in so many updates in a row; None never warns.
+        model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask.
+        collapse_after: Number of updates in a row after which a modality without an open channel is warned of, once; None for never.
 
     Raises:
         TypeError: If an argument has the wrong type.
@@ -88,12 +88,12 @@ class ComplementarityTracker(nn.Module):
         return {path: _Reading(mask) for path, mask in self._masks().items()}
 
     def zeta(self, *modalities: str) -> float | dict[str, float]:
-        """Complementarity: the smallest over the largest kept share of all modalities, or of those named (Eq. 7).
+        """Complementarity: the smallest over the largest open share of all modalities, or of those named (Eq. 7).
 
         Shares are of each modality's own channels, so that modalities of different width compare fairly.
 
         Returns:
-            A number in [0, 1]; NaN if nothing is kept, or of fewer than two modalities.
+            A number in [0, 1]; NaN if everything is closed, or there are fewer than two modalities.
 
         Raises:
             ValueError: If a modality is unknown.
@@ -120,12 +120,12 @@ class ComplementarityTracker(nn.Module):
         """Append a record of each mask to ``history``.
 
         Args:
-            step: What to call this moment; the number of updates so far if None.
+            step: Label of the record; the number of updates so far if None.
 
         Warns:
             RuntimeWarning: If an Omega has NaN; it names mask and modalities.
-            CollapseWarning: If a modality has been closed wholly for ``collapse_after`` updates; it says what to change. Once
-                for each mask and modality, and on the first process only.
+            CollapseWarning: If a modality has had no open channel for ``collapse_after`` updates; it says what to change. Once for
+                each mask and modality, and on the first process only.
         """
         readings = self._read()
         step = len(self.history) // max(1, len(readings)) if step is None else expect_int("step", step)
@@ -147,9 +147,9 @@ class ComplementarityTracker(nn.Module):
             watch_collapse(path, reading.kept(), self._closed.setdefault(path, {}), self.collapse_after)
 
     def metrics(self) -> dict[str, float]:
-        """The state of now as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
+        """The present state as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
 
-        "flipped" is that of the last update. With several masks each name starts with the path of its mask.
+        "flipped" is from the last update. With several masks each name starts with the path of its mask.
         """
         readings = self._read()
         flipped = {record["mask"]: record["flipped"] for record in self.history}
@@ -167,7 +167,7 @@ class ComplementarityTracker(nn.Module):
         return metrics
 
     def mean_zeta(self, last: int = 5) -> float | dict[str, float]:
-        """Mean of zeta over the ``last`` updates, without those where it was undefined; one channel of 64 moves zeta by .06.
+        """Mean of zeta over the ``last`` updates, ignoring those where it was undefined; one channel of 64 moves zeta by .06.
 
         Returns:
             NaN if there were no updates, or zeta was undefined in all of them.
@@ -186,7 +186,7 @@ class ComplementarityTracker(nn.Module):
         return _only(means)
 
     def reset(self) -> None:
-        """Forget the history, and what was reported."""
+        """Forget the history and which warnings were given."""
         self.history = []
         self._last = {}
         self._closed = {}

@@ -159,7 +159,9 @@ def test_a_resumed_run_carries_the_schedule_on(tmp_path: Path) -> None:
 
 
 def test_a_collapse_is_reported(tmp_path: Path) -> None:
-    with pytest.warns(mf.CollapseWarning, match="Mask 'fusion' has kept no channel of 'image' for 2 updates"):
+    with pytest.warns(
+        mf.CollapseWarning, match="Mask 'fusion' has had no open channel of 'image' for 2 updates"
+    ):
         trainer(tmp_path, ComplementarityCallback(1, collapse_after=2)).fit(Lit(), loader())
 
 

@@ -163,7 +163,9 @@ def test_a_resumed_run_carries_the_schedules_on(tmp_path: Path) -> None:
 def test_a_collapse_is_reported(tmp_path: Path) -> None:
     made = trainer(tmp_path, Classifier())
     made.add_callback(ComplementarityCallback(made, 1, collapse_after=2))
-    with pytest.warns(mf.CollapseWarning, match="Mask 'fusion' has kept no channel of 'image' for 2 updates"):
+    with pytest.warns(
+        mf.CollapseWarning, match="Mask 'fusion' has had no open channel of 'image' for 2 updates"
+    ):
         made.train()
 
 

@@ -46,7 +46,7 @@ def test_once_after_so_many_updates_in_a_row() -> None:
     said = follow(*watched(), (0, 4), (0, 4), (1, 4), *[(0, 4)] * 9)
     assert len(said) == 1
     assert said[0].startswith(
-        "6: The mask has kept no channel of 'image' for 3 updates. If the task should use it: "
+        "6: The mask has had no open channel of 'image' for 3 updates. If the task should use it: "
     )
     assert [word for word in CURES if word not in said[0]] == []
 
@@ -59,15 +59,15 @@ def test_once_although_it_opened_again() -> None:
 def test_each_modality_and_then_everything() -> None:
     said = follow(*watched(), (0, 4), *[(0, 0)] * 5)
     assert [text[: text.index(" If")] for text in said] == [
-        "3: The mask has kept no channel of 'image' for 3 updates. No other is open either, so the network no longer sees its input.",
-        "4: The mask has kept no channel of 'audio' for 3 updates. No other is open either, so the network no longer sees its input.",
+        "3: The mask has had no open channel of 'image' for 3 updates. No other is open either, so the network no longer sees its input.",
+        "4: The mask has had no open channel of 'audio' for 3 updates. No other is open either, so the network no longer sees its input.",
     ]
 
 
 def test_everything_at_once_is_one_warning() -> None:
     said = follow(*watched(1), (0, 0), (0, 0))
     assert len(said) == 1
-    assert "no channel of 'image', 'audio' for 1 updates. No other" in said[0]
+    assert "no open channel of 'image', 'audio' for 1 updates. No other" in said[0]
 
 
 def test_not_by_default_before_five_and_never_if_unwanted() -> None:
@@ -82,7 +82,7 @@ def test_masks_are_named_and_counted_apart() -> None:
     tracker.update()
     set_weight(model["early"], [1.0] * 8)
     with pytest.warns(
-        mf.CollapseWarning, match=r"^Mask 'late' has kept no channel of 'audio' for 2 updates\. If"
+        mf.CollapseWarning, match=r"^Mask 'late' has had no open channel of 'audio' for 2 updates\. If"
     ):
         tracker.update()
 
