@@ -35,7 +35,6 @@ from maskfusion.quantizer.projected import ProjectedQuantizer as ProjectedQuanti
 from maskfusion.quantizer.quantized import Quantized as Quantized
 from maskfusion.quantizer.quantizer import VectorQuantizer as VectorQuantizer
 from maskfusion.quantizer.residual import ResidualQuantizer as ResidualQuantizer
-from maskfusion.training.collapse import CollapseWarning as CollapseWarning
 from maskfusion.training.loss import ComplementaryLoss as ComplementaryLoss
 from maskfusion.training.loss import LossTerms as LossTerms
 from maskfusion.training.parameter_groups import parameter_groups as parameter_groups
@@ -43,7 +42,13 @@ from maskfusion.training.schedules import ConstantPenalty as ConstantPenalty
 from maskfusion.training.schedules import PenaltySchedule as PenaltySchedule
 from maskfusion.training.schedules import SteeredPenalty as SteeredPenalty
 from maskfusion.training.schedules import WarmupPenalty as WarmupPenalty
+from maskfusion.training.tracked import Tracked as Tracked
 from maskfusion.training.tracker import ComplementarityTracker as ComplementarityTracker
+from maskfusion.training.watch import CollapseWarning as CollapseWarning
+from maskfusion.training.watch import MaskWarning as MaskWarning
+from maskfusion.training.watch import NotFiniteWarning as NotFiniteWarning
+from maskfusion.training.watch import StuckWarning as StuckWarning
+from maskfusion.training.watch import UnsettledWarning as UnsettledWarning
 
 __all__ = [
     "CollapseWarning",
@@ -53,12 +58,17 @@ __all__ = [
     "ConstantPenalty",
     "Contributions",
     "LossTerms",
+    "MaskWarning",
+    "NotFiniteWarning",
     "PenaltySchedule",
     "ProductQuantizer",
     "ProjectedQuantizer",
     "Quantized",
     "ResidualQuantizer",
     "SteeredPenalty",
+    "StuckWarning",
+    "Tracked",
+    "UnsettledWarning",
     "VectorQuantizer",
     "WarmupPenalty",
     "absolute_sum",

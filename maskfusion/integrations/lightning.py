@@ -1,5 +1,6 @@
 """A callback for Lightning; needs the package lightning."""
 
+import json
 from typing import Any, cast
 
 from torch import nn
@@ -104,7 +105,10 @@ class ComplementarityCallback(Callback):
     @override
     def state_dict(self) -> dict[str, Any]:
         """The history, as plain lists, dicts and numbers."""
-        return self._saved if self.tracker is None else self.tracker.get_extra_state()
+        if self.tracker is None:
+            return self._saved
+        state: dict[str, Any] = json.loads(self.tracker.get_extra_state())
+        return state
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 """A callback for the trainer of transformers; needs the packages transformers and accelerate."""
 
+import json
 from typing import Any, cast
 
 from torch import nn
@@ -94,7 +95,7 @@ class ComplementarityCallback(TrainerCallback):
         tracker = cast("ComplementarityTracker", self.tracker)
         tracker.update(state.global_step)
         states: Any = state.stateful_callbacks
-        states[KEY] = tracker.get_extra_state()
+        states[KEY] = json.loads(tracker.get_extra_state())
         due = control.should_log
         self._trainer.log({**tracker.metrics(), **self._schedules.metrics()})
         control.should_log = due  # `log` takes it back, and the loss of this step may still wait for it

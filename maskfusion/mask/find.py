@@ -22,6 +22,16 @@ WRAPPERS = {
 """Package and class of what others put around a module, and where it keeps it."""
 
 
+def expect_masks(name: str, model: object) -> dict[str, ComplementaryMask]:
+    """The masks of a model by path, as ``masks_of``, of which there must be one."""
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`{name}` (={model!r}) must be a module.")
+    masks = masks_of(model)
+    if not masks:
+        raise ValueError(f"`{name}` ({type(model).__name__}) must hold a ComplementaryMask.")
+    return masks
+
+
 def masks_of(model: nn.Module) -> dict[str, ComplementaryMask]:
     """The masks of a model by path, each once, without what compilers and trainers have put around it."""
     return modules_of(model, ComplementaryMask)

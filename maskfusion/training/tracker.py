@@ -1,34 +1,18 @@
 """How much of each modality a network uses, now and over training."""
 
-import math
-import warnings
-from copy import deepcopy
-from itertools import accumulate
-from typing import Any, TypedDict, TypeVar
+import json
+from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
-from torch.nn.parallel import DistributedDataParallel
 from typing_extensions import override
 
-from maskfusion import functional
 from maskfusion._checks import expect_int
-from maskfusion.mask.mask import ComplementaryMask, by_modality, whole
-from maskfusion.training.collapse import watch_collapse
-
-T = TypeVar("T")
-Shares = dict[str, float]
-
-
-class Record(TypedDict):
-    """What one ``update`` saw of one mask."""
-
-    step: int
-    mask: str
-    """Path of the mask in the model; empty if the tracker was given the mask itself."""
-    complementary: dict[str, float]
-    zeta: float
-    flipped: int
-    """Channels that opened or closed since the last record of this mask."""
+from maskfusion.mask.find import expect_masks, masks_of
+from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.training.reading import Shares, read
+from maskfusion.training.tracked import Record, Tracked
+from maskfusion.training.watch import Watch
 
 
 class ComplementarityTracker(nn.Module):
@@ -37,15 +21,20 @@ class ComplementarityTracker(nn.Module):
     It refers to the masks without owning them: it has no parameters, and may be part of the model it watches. Reading changes
     nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``.
 
-    A model with several masks gives every result as a dict by path of the mask.
+    Of a model with several masks, ``tracker["path"]`` answers for one, ``tracker.total`` for all their channels together, and iterating
+    gives the paths; ``tracker.zeta()`` and its like answer where there is one mask, and name the paths where there are several.
 
     Args:
         model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask.
         collapse_after: Number of updates in a row after which a modality without an open channel is warned of, once; None for never.
 
+    Attributes:
+        history: A ``Record`` for each update and mask.
+
     Raises:
         TypeError: If an argument has the wrong type.
-        ValueError: If there is no mask, or ``collapse_after`` is below 1.
+        ValueError: If there is no mask, or ``collapse_after`` is below 1; on reading, if there are several masks and none is named.
+        RuntimeError: On reading, if the model has no mask any more.
 
     Examples:
         >>> mask = ComplementaryMask({"image": 4, "audio": 4})
@@ -54,67 +43,78 @@ class ComplementarityTracker(nn.Module):
         ...     mask.weight[:3] = 0.0
         >>> tracker.zeta(), tracker.complementary(), tracker.kept()
         (0.25, {'image': 12.5, 'audio': 50.0}, {'image': 25.0, 'audio': 100.0})
+        >>> model = nn.ModuleDict({"early": mask, "late": ComplementaryMask({"image": 4, "audio": 4})})
+        >>> several = ComplementarityTracker(model)
+        >>> several["early"].zeta(), several.total.zeta(), list(several)
+        (0.25, 0.625, ['early', 'late'])
 
     Reference: Sec. 3.4, Eqs. 6-8.
     """
 
     def __init__(self, model_or_mask: nn.Module, *, collapse_after: int | None = 5) -> None:
         super().__init__()
-        if not isinstance(model_or_mask, nn.Module):
-            raise TypeError(f"`model_or_mask` (={model_or_mask!r}) must be a module.")
+        expect_masks("model_or_mask", model_or_mask)
         self.collapse_after = (
             None if collapse_after is None else expect_int("collapse_after", collapse_after, least=1)
         )
         self._watched = (model_or_mask,)  # in a tuple, so that it does not become a submodule
-        self.history: list[Record] = []
-        self._last: dict[str, list[bool]] = {}
-        self._closed: dict[str, dict[str, int]] = {}
-        if not self._masks():
-            raise ValueError(
-                f"`model_or_mask` ({type(model_or_mask).__name__}) must hold a ComplementaryMask."
-            )
+        self.reset()
 
-    def _masks(self) -> dict[str, ComplementaryMask]:
-        (model,) = self._watched
-        if isinstance(model, DistributedDataParallel):
-            model = model.module
-        return {
-            ".".join(part for part in path.split(".") if part != "_orig_mod"): module
-            for path, module in model.named_modules()
-            if isinstance(module, ComplementaryMask)
-        }
+    def __iter__(self) -> Iterator[str]:
+        """Paths of the masks."""
+        return iter(self._masks())
 
-    def _read(self) -> "dict[str, _Reading]":
-        return {path: _Reading(mask) for path, mask in self._masks().items()}
-
-    def zeta(self, *modalities: str) -> float | dict[str, float]:
-        """Complementarity: the smallest over the largest open share of all modalities, or of those named (Eq. 7).
-
-        Shares are of each modality's own channels, so that modalities of different width compare fairly.
-
-        Returns:
-            A number in [0, 1]; NaN if everything is closed, or there are fewer than two modalities.
+    def __getitem__(self, path: str) -> Tracked:
+        """What there is to ask of the mask at this path.
 
         Raises:
-            ValueError: If a modality is unknown.
+            KeyError: If there is no mask at this path.
         """
-        zetas = {path: reading.zeta(*modalities) for path, reading in self._read().items()}
-        return _only(zetas)
+        masks = self._masks()
+        if path not in masks:
+            raise KeyError(f"`path` (={path!r}) must be that of a mask: {', '.join(map(repr, masks))}.")
+        return Tracked({path: masks[path]}, self.history)
 
-    def complementary(self) -> Shares | dict[str, Shares]:
+    @property
+    def total(self) -> Tracked:
+        """What there is to ask of all masks, as if their channels were one space."""
+        return Tracked(self._masks(), self.history)
+
+    def zeta(self, *modalities: str) -> float:
+        """Complementarity of all modalities, or of those named (Eq. 7); as ``Tracked.zeta``."""
+        return self._only("zeta").zeta(*modalities)
+
+    def complementary(self) -> Shares:
         """Open channels of each modality, in percent of all channels (Eq. 8, Table 2)."""
-        shares = {path: reading.complementary() for path, reading in self._read().items()}
-        return _only(shares)
+        return self._only("complementary").complementary()
 
-    def contradictory(self) -> Shares | dict[str, Shares]:
+    def contradictory(self) -> Shares:
         """Closed channels of each modality, in percent of all channels; with ``complementary`` they add up to 100 (Eq. 8)."""
-        shares = {path: reading.contradictory() for path, reading in self._read().items()}
-        return _only(shares)
+        return self._only("contradictory").contradictory()
 
-    def kept(self) -> Shares | dict[str, Shares]:
-        """Open channels of each modality, in percent of its own channels (Eq. 6 as printed)."""
-        shares = {path: reading.kept() for path, reading in self._read().items()}
-        return _only(shares)
+    def kept(self) -> Shares:
+        """Open channels of each modality, in percent of its own channels (Eq. 6 as printed); a mask's ``kept`` says which they are."""
+        return self._only("kept").kept()
+
+    def mean_zeta(self, last: int = 5) -> float:
+        """Mean of zeta over the ``last`` updates; as ``Tracked.mean_zeta``."""
+        return self._only("mean_zeta").mean_zeta(last)
+
+    def settled(self, last: int = 5) -> bool:
+        """Whether the shares have come to rest; as ``Tracked.settled``."""
+        return self._only("settled").settled(last)
+
+    def metrics(self) -> dict[str, float]:
+        """The present state as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
+
+        "flipped" is from the last update. With several masks these are the numbers of all together, and those of each mask follow,
+        with its path before the name.
+        """
+        metrics = self.total.metrics()
+        if len(paths := list(self)) > 1:
+            for path in paths:
+                metrics.update({f"{path}/{name}": number for name, number in self[path].metrics().items()})
+        return metrics
 
     def update(self, step: int | None = None) -> None:
         """Append a record of each mask to ``history``.
@@ -123,134 +123,64 @@ class ComplementarityTracker(nn.Module):
             step: Label of the record; the number of updates so far if None.
 
         Warns:
-            RuntimeWarning: If an Omega has NaN; it names mask and modalities.
-            CollapseWarning: If a modality has had no open channel for ``collapse_after`` updates; it says what to change. Once for
-                each mask and modality, and on the first process only.
+            MaskWarning: If something has gone wrong, in words that say what to change: ``NotFiniteWarning``, ``CollapseWarning``,
+                ``StuckWarning``, ``UnsettledWarning``. Each once a mask, on the first process only.
         """
-        readings = self._read()
-        step = len(self.history) // max(1, len(readings)) if step is None else expect_int("step", step)
+        masks = self._masks()
+        readings = {path: read(mask) for path, mask in masks.items()}
+        step = len(self.history) // len(masks) if step is None else expect_int("step", step)
         for path, reading in readings.items():
-            _report_nan(path, self._masks()[path])
             before = self._last.get(path, reading.channels)
             self.history.append(
                 {
                     "step": step,
                     "mask": path,
-                    "complementary": reading.complementary(),
-                    "zeta": reading.zeta(),
+                    "complementary": reading.counts.complementary(),
+                    "zeta": reading.counts.zeta(),
                     "flipped": sum(new != old for new, old in zip(reading.channels, before, strict=True)),
                 }
             )
             self._last[path] = reading.channels
-        # After everything is recorded, since a filter may turn the warning into an error.
-        for path, reading in readings.items():
-            watch_collapse(path, reading.kept(), self._closed.setdefault(path, {}), self.collapse_after)
-
-    def metrics(self) -> dict[str, float]:
-        """The present state as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
-
-        "flipped" is from the last update. With several masks each name starts with the path of its mask.
-        """
-        readings = self._read()
-        flipped = {record["mask"]: record["flipped"] for record in self.history}
-        metrics: dict[str, float] = {}
-        for path, reading in readings.items():
-            prefix = f"{path}/" if len(readings) > 1 else ""
-            metrics[f"{prefix}zeta"] = reading.zeta()
-            metrics[f"{prefix}flipped"] = float(flipped.get(path, 0))
-            for name, shares in (
-                ("compl", reading.complementary()),
-                ("contr", reading.contradictory()),
-                ("kept", reading.kept()),
-            ):
-                metrics.update({f"{prefix}{name}/{modality}": share for modality, share in shares.items()})
-        return metrics
-
-    def mean_zeta(self, last: int = 5) -> float | dict[str, float]:
-        """Mean of zeta over the ``last`` updates, ignoring those where it was undefined; one channel of 64 moves zeta by .06.
-
-        Returns:
-            NaN if there were no updates, or zeta was undefined in all of them.
-
-        Raises:
-            ValueError: If ``last`` is below 1.
-        """
-        expect_int("last", last, least=1)
-
-        def mean(path: str) -> float:
-            zetas = [record["zeta"] for record in self.history if record["mask"] == path][-last:]
-            defined = [zeta for zeta in zetas if not math.isnan(zeta)]
-            return sum(defined) / len(defined) if defined else math.nan
-
-        means = {path: mean(path) for path in self._masks()}
-        return _only(means)
+            self._watch.look(path, masks[path], reading, self.history)
+        self._watch.tell(stacklevel=2)
 
     def reset(self) -> None:
         """Forget the history and which warnings were given."""
-        self.history = []
-        self._last = {}
-        self._closed = {}
+        self.history: list[Record] = []
+        self._last: dict[str, list[bool]] = {}
+        self._watch = Watch(self.collapse_after)
+
+    def _masks(self) -> dict[str, ComplementaryMask]:
+        (model,) = self._watched
+        masks = masks_of(model)
+        if not masks:
+            raise RuntimeError(
+                f"The tracker's {type(model).__name__} has no mask any more: it was detached, unwrapped or replaced. Put one in, or make "
+                f"a tracker of the model that has it; `history` is still there."
+            )
+        return masks
+
+    def _only(self, method: str) -> Tracked:
+        if len(paths := list(self)) > 1:
+            raise ValueError(
+                f"The tracker watches several masks, {', '.join(map(repr, paths))}: ask one, as in tracker[{paths[0]!r}].{method}(), or all "
+                f"together, tracker.total.{method}()."
+            )
+        return self[paths[0]]
 
     @override
-    def get_extra_state(self) -> dict[str, Any]:
-        """The history, as plain lists, dicts and numbers."""
-        return deepcopy({"history": self.history, "last": self._last, "closed": self._closed})
+    def get_extra_state(self) -> str:
+        """The history and what was reported, as JSON: one text under one key, whose size a distributed checkpoint does not ask for."""
+        return json.dumps({"history": self.history, "last": self._last, **self._watch.state()})
 
     @override
-    def set_extra_state(self, state: dict[str, Any]) -> None:
+    def set_extra_state(self, state: str | dict[str, Any]) -> None:
         """Take up a history."""
-        state = {"closed": {}, **deepcopy(state)}  # states from before collapses were counted have none
-        self.history, self._last, self._closed = state["history"], state["last"], state["closed"]
+        taken = json.loads(state if isinstance(state, str) else json.dumps(state))
+        self.history, self._last = taken["history"], taken["last"]
+        self._watch.resume(taken.get("said", {}), taken.get("closed", {}))
 
     @override
     def extra_repr(self) -> str:
         """What is watched, for ``print``."""
         return f"watches={type(self._watched[0]).__name__}, records={len(self.history)}"
-
-
-class _Reading:
-    """Which channels of a mask are open, read once."""
-
-    def __init__(self, mask: ComplementaryMask) -> None:
-        self.channels: list[bool] = mask.kept.tolist()
-        self._widths = mask.channels
-        ends = list(accumulate(mask.channels.values()))
-        starts = [0, *ends]
-        self._open = {
-            name: sum(self.channels[a:b]) for name, a, b in zip(mask.channels, starts, ends, strict=False)
-        }
-
-    def complementary(self) -> Shares:
-        return {name: 100 * count / len(self.channels) for name, count in self._open.items()}
-
-    def contradictory(self) -> Shares:
-        return {
-            name: 100 * (self._widths[name] - count) / len(self.channels)
-            for name, count in self._open.items()
-        }
-
-    def kept(self) -> Shares:
-        return {name: 100 * count / self._widths[name] for name, count in self._open.items()}
-
-    def zeta(self, *modalities: str) -> float:
-        kept = self.kept()
-        unknown = [name for name in modalities if name not in kept]
-        if unknown:
-            raise ValueError(f"`modalities` has {unknown}; the mask's are {list(kept)}.")
-        return float(functional.complementarity([kept[name] for name in modalities or kept]))
-
-
-def _only(results: dict[str, T]) -> T | dict[str, T]:
-    """The result itself where there is one mask, else all by path."""
-    return next(iter(results.values())) if len(results) == 1 else results
-
-
-def _report_nan(path: str, mask: ComplementaryMask) -> None:
-    missing = by_modality(mask.channels, whole(mask.weight).isnan())
-    bad = ", ".join(f"{int(part.sum())} of {name!r}" for name, part in missing.items() if part.any())
-    if bad:
-        warnings.warn(
-            f"Omega of mask {path!r} has NaN channels: {bad}. They are closed and cannot open again; look for NaN in the loss.",
-            RuntimeWarning,
-            stacklevel=3,
-        )

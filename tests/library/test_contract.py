@@ -23,6 +23,14 @@ every_layer = pytest.mark.parametrize("name", LAYERS)
 both_modes = pytest.mark.parametrize("training", [True, False])
 
 
+def same_states(first: nn.Module, second: nn.Module) -> None:
+    """Tensors are close, and texts (the history of a tracker) are equal."""
+    states = [first.state_dict(), second.state_dict()]
+    texts = [{key: state.pop(key) for key in list(state) if isinstance(state[key], str)} for state in states]
+    assert texts[0] == texts[1]
+    close(*map(dict, states))
+
+
 def saved(module: nn.Module) -> nn.Module:
     """A new module that has read the saved state of another."""
     file = io.BytesIO()
@@ -97,7 +105,7 @@ def test_compile(name: str, training: bool) -> None:
     for seed in range(2):
         inputs = SUBJECTS[name].inputs(seed=seed)
         close(run(compiled, inputs), run(plain, inputs))
-    close(dict(module.state_dict()), dict(plain.state_dict()))
+    same_states(module, plain)
 
 
 @pytest.mark.parametrize("name", [name for name in LAYERS if name.startswith("quantiser")])
@@ -239,7 +247,7 @@ def test_distributed_data_parallel(name: str) -> None:
     for seed in range(2):
         inputs = SUBJECTS[name].inputs(8, seed)
         close(run(parallel, inputs), run(plain, inputs))
-    close(dict(module.state_dict()), dict(plain.state_dict()))
+    same_states(module, plain)
     for actual, wanted in zip(module.parameters(), plain.parameters(), strict=True):
         close(actual.grad, wanted.grad)
 
@@ -247,7 +255,7 @@ def test_distributed_data_parallel(name: str) -> None:
 @pytest.mark.usefixtures("_one_process")
 def test_tracker_of_a_wrapped_model_has_its_paths() -> None:
     model = nn.ModuleDict({"a": mf.ComplementaryMask(4), "b": mf.ComplementaryMask(2)})
-    assert mf.ComplementarityTracker(DistributedDataParallel(model)).zeta() == {"a": 1.0, "b": 1.0}
+    assert list(mf.ComplementarityTracker(DistributedDataParallel(model))) == ["a", "b"]
 
 
 @pytest.mark.unchecked
@@ -260,5 +268,5 @@ def test_inductor() -> None:
     plain = copy.deepcopy(module)
     inputs = SUBJECTS["mask"].inputs(8)
     close(run(torch.compile(module, fullgraph=True), inputs), run(plain, inputs))
-    close(dict(module.state_dict()), dict(plain.state_dict()))
+    same_states(module, plain)
     close([module[1].weight.grad], [plain[1].weight.grad])

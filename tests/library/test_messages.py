@@ -144,6 +144,6 @@ def test_model_is_untouched_by_a_failed_wrap() -> None:
 
 def test_nan_warning_names_mask_and_modalities() -> None:
     model = nn.ModuleDict({"fusion": set_weight(mask(), [NAN, 0.1, 0.1, NAN, NAN])})
-    text = "Omega of mask 'fusion' has NaN channels: 1 of 'image', 2 of 'audio'. They are closed"
-    with pytest.warns(RuntimeWarning, match=re.escape(text)):
+    text = "Mask 'fusion' has NaN or inf in Omega: 1 of 'image', 2 of 'audio'. Channels with NaN are closed"
+    with pytest.warns(mf.NotFiniteWarning, match=re.escape(text)):
         mf.ComplementarityTracker(model).update()

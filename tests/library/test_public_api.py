@@ -94,7 +94,9 @@ SIGNATURES = {
         )
     },
     "Quantized": "quantized, indices, loss, perplexity",
-    "CollapseWarning": "warning",
+    **dict.fromkeys(
+        ("CollapseWarning", "MaskWarning", "NotFiniteWarning", "StuckWarning", "UnsettledWarning"), "warning"
+    ),
     "ComplementarityTracker": "model_or_mask, *, collapse_after=5",
     "ComplementarityTracker.complementary": "self",
     "ComplementarityTracker.contradictory": "self",
@@ -104,9 +106,20 @@ SIGNATURES = {
     "ComplementarityTracker.mean_zeta": "self, last=5",
     "ComplementarityTracker.metrics": "self",
     "ComplementarityTracker.reset": "self",
+    "ComplementarityTracker.settled": "self, last=5",
+    "ComplementarityTracker.total": "property",
     "ComplementarityTracker.set_extra_state": "self, state",
     "ComplementarityTracker.update": "self, step=None",
     "ComplementarityTracker.zeta": "self, *modalities",
+    "Tracked": "masks, records",
+    "Tracked.complementary": "self",
+    "Tracked.contradictory": "self",
+    "Tracked.history": "property",
+    "Tracked.kept": "self",
+    "Tracked.mean_zeta": "self, last=5",
+    "Tracked.metrics": "self",
+    "Tracked.settled": "self, last=5",
+    "Tracked.zeta": "self, *modalities",
     "ComplementaryLoss": (
         "task=None, *, reconstruction_weight=1.0, code_weight=1.0, mask_weight=0.0001, penalty=signed_sum"
     ),

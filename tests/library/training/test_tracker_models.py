@@ -4,6 +4,7 @@ import copy
 import io
 import math
 import pickle
+import re
 
 import pytest
 import torch
@@ -22,25 +23,118 @@ class Double(nn.Module):
         self.block = nn.ModuleDict({"late": two(1, 4)})
 
 
-def test_several_masks_are_keyed_by_path() -> None:
-    model = Double()
-    tracker = mf.ComplementarityTracker(model)
-    assert tracker.zeta() == {"early": 0.5, "block.late": 0.25}
-    assert tracker.zeta("image", "audio") == tracker.zeta()
-    assert tracker.kept() == {
-        "early": {"image": 100.0, "audio": 50.0},
-        "block.late": {"image": 25.0, "audio": 100.0},
-    }
-    assert tracker.complementary()["early"] == {"image": 50.0, "audio": 25.0}
-    assert tracker.contradictory()["block.late"] == {"image": 37.5, "audio": 0.0}
+def test_several_masks_are_asked_one_by_one() -> None:
+    tracker = mf.ComplementarityTracker(Double())
+    assert list(tracker) == ["early", "block.late"]
+    early, late = tracker["early"], tracker["block.late"]
+    assert (early.zeta(), late.zeta("audio", "image")) == (0.5, 0.25)
+    assert late.kept() == {"image": 25.0, "audio": 100.0}
+    assert early.complementary() == {"image": 50.0, "audio": 25.0}
+    assert late.contradictory() == {"image": 37.5, "audio": 0.0}
     tracker.update(step=1)
     assert [(record["mask"], record["step"]) for record in tracker.history] == [
         ("early", 1),
         ("block.late", 1),
     ]
+    assert tracker["early"].history == tracker.history[:1]
+    assert tracker["block.late"].mean_zeta() == 0.25
     assert tracker.metrics()["block.late/kept/image"] == 25.0
     assert tracker.metrics()["early/zeta"] == 0.5
-    assert tracker.mean_zeta() == {"early": 0.5, "block.late": 0.25}
+
+
+SHORT = ["zeta", "kept", "complementary", "contradictory", "mean_zeta", "settled"]
+
+
+@pytest.mark.parametrize("method", SHORT)
+def test_the_short_forms_ask_which(method: str) -> None:
+    tracker = mf.ComplementarityTracker(Double())
+    text = (
+        f"The tracker watches several masks, 'early', 'block.late': ask one, as in tracker['early'].{method}(), or all together, "
+        f"tracker.total.{method}()."
+    )
+    with pytest.raises(ValueError, match=f"^{re.escape(text)}$"):
+        getattr(tracker, method)()
+
+
+@pytest.mark.parametrize("method", [*SHORT, "metrics"])
+def test_one_mask_answers_the_same_in_every_form(method: str) -> None:
+    tracker = mf.ComplementarityTracker(nn.Sequential(two(4, 1)))
+    for _ in range(6):
+        tracker.update()
+    answers = [getattr(form, method)() for form in (tracker, tracker["0"], tracker.total)]
+    assert answers[0] == answers[1] == answers[2]
+    assert tracker["0"].history == tracker.history
+
+
+def test_an_unknown_path() -> None:
+    with pytest.raises(
+        KeyError, match=re.escape("`path` (='late') must be that of a mask: 'early', 'block.late'.")
+    ):
+        mf.ComplementarityTracker(Double())["late"]
+
+
+def test_p12_all_masks_as_one_space() -> None:
+    model = nn.ModuleDict(
+        {"a": two(3, 1), "b": two(1, 4), "c": mf.ComplementaryMask({"audio": 2, "text": 6})}
+    )
+    tracker = mf.ComplementarityTracker(model)
+    total = tracker.total
+    assert total.kept() == {"image": 50.0, "audio": 70.0, "text": 100.0}
+    assert total.complementary() == pytest.approx({"image": 100 / 6, "audio": 700 / 24, "text": 25.0})
+    assert total.contradictory() == pytest.approx({"image": 100 / 6, "audio": 12.5, "text": 0.0})
+    assert total.zeta() == 0.5
+    assert total.zeta("audio", "text") == 0.7
+    tracker.update(step=3)
+    set_weight(model["a"], [-1.0] * 8)
+    set_weight(model["c"], [-1.0] * 2 + [1.0] * 6)
+    tracker.update(step=7)
+    assert [(record["step"], record["flipped"]) for record in tracker.total.history] == [(3, 0), (7, 6)]
+    assert tracker.total.history[0]["complementary"] == pytest.approx(total.history[0]["complementary"])
+    assert tracker.total.history[1]["zeta"] == tracker.total.zeta() == 0.125
+    assert tracker.total.mean_zeta() == (0.5 + 0.125) / 2
+    metrics = tracker.metrics()
+    assert (metrics["zeta"], metrics["kept/text"], metrics["flipped"]) == (0.125, 100.0, 6.0)
+    assert (metrics["a/flipped"], metrics["b/flipped"], metrics["c/flipped"]) == (4.0, 0.0, 2.0)
+
+
+def test_p12_masks_of_one_modality_each_have_a_total_zeta() -> None:
+    model = nn.ModuleDict(
+        {"image": mf.ComplementaryMask({"image": 4}), "audio": mf.ComplementaryMask({"audio": 2})}
+    )
+    set_weight(model["audio"], [1.0, -1.0])
+    tracker = mf.ComplementarityTracker(model)
+    assert math.isnan(tracker["image"].zeta())
+    assert tracker.total.zeta() == 0.5
+    tracker.update()
+    assert tracker.total.mean_zeta() == 0.5
+
+
+def test_a_total_over_masks_that_came_later() -> None:
+    model = nn.Sequential(two(4, 2))
+    tracker = mf.ComplementarityTracker(model)
+    tracker.update(step=1)
+    model.append(two(0, 4))
+    tracker.update(step=2)
+    assert [record["zeta"] for record in tracker.total.history] == [0.5, 4 / 6]
+
+
+@pytest.mark.parametrize(
+    ("shares", "last", "expected"),
+    [
+        ([4, 4, 4], 2, True),
+        ([4, 4, 4], 3, False),
+        ([4, 4, 3], 2, True),
+        ([4, 3, 2], 2, False),
+        ([4, 2, 2], 1, True),
+    ],
+)
+def test_settled(shares: list[int], last: int, expected: bool) -> None:
+    mask = two(4, 4)
+    tracker = mf.ComplementarityTracker(mask)
+    for image in shares:
+        mask.load_state_dict(two(image, 4).state_dict())
+        tracker.update()
+    assert tracker.settled(last) is tracker.total.settled(last) is expected
 
 
 def test_one_shared_mask_counts_once() -> None:
@@ -53,7 +147,7 @@ def test_a_mask_that_is_added_later_is_seen() -> None:
     model = nn.Sequential(two(4, 2))
     tracker = mf.ComplementarityTracker(model)
     model.append(two(4, 1))
-    assert tracker.zeta() == {"0": 0.5, "1": 0.25}
+    assert {path: tracker[path].zeta() for path in tracker} == {"0": 0.5, "1": 0.25}
 
 
 @pytest.mark.parametrize("inside", [True, False])
@@ -128,15 +222,18 @@ def test_nan_is_reported_by_name(position: int, modality: str) -> None:
     assert tracker.kept()[modality] == 75.0
 
 
-def test_a_model_without_masks_any_more() -> None:
+@pytest.mark.parametrize("ask", [*SHORT, "metrics", "update", "__iter__"])
+def test_p14_a_model_without_masks_any_more(ask: str) -> None:
     model = nn.Sequential(nn.Identity())
     mf.wrap_fusion(model, "0", 4)
     tracker = mf.ComplementarityTracker(model)
     tracker.update()
     mf.unwrap_fusion(model)
-    assert tracker.metrics() == {}
+    with pytest.raises(
+        RuntimeError, match=r"^The tracker's Sequential has no mask any more: it was detached"
+    ):
+        getattr(tracker, ask)()
     repr(tracker)
-    tracker.update()
     assert len(tracker.history) == 1
 
 
@@ -157,7 +254,8 @@ def test_the_saved_history_does_not_grow() -> None:
 def test_a_compiled_model_has_the_same_paths() -> None:
     model = nn.ModuleDict({"a": two(4, 2), "b": two(4, 1)})
     model["a"].compile(backend="eager")
-    assert mf.ComplementarityTracker(torch.compile(model, backend="eager")).zeta() == {"a": 0.5, "b": 0.25}
+    tracker = mf.ComplementarityTracker(torch.compile(model, backend="eager"))
+    assert [(path, tracker[path].zeta()) for path in tracker] == [("a", 0.5), ("b", 0.25)]
 
 
 def test_min_channels_count_as_kept() -> None:
