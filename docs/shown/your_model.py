@@ -1,8 +1,20 @@
 """The reader's network, its loss and its batches, for the loops of the page *your model*."""
 
+import tempfile
+import warnings
+
 import torch
+import transformers
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
+
+
+def quiet() -> str:
+    """Start from a seed, silence what other libraries print about themselves, and return a folder for what they write."""
+    torch.manual_seed(0)
+    warnings.filterwarnings("ignore")
+    transformers.utils.logging.set_verbosity_error()
+    return tempfile.mkdtemp()
 
 
 class Fuse(nn.Module):

@@ -14,6 +14,9 @@ from tests.docs.test_readme import taken_for_granted
 from tests.support.paths import DOCS
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+HIDDEN = re.compile(
+    r"^```\{code-cell\}[^\n]*\n:tags: \[remove-(?:input|cell)\]\n(.*?)^```$", re.MULTILINE | re.DOTALL
+)
 PAGES = ["distributed", "exporting", "index", "own-data", "own-method", "published-code", "troubleshooting"]
 FRAGMENTS = {
     "api/compact": "the reader's own training stands in between; the example of `compact` below it runs",
@@ -36,6 +39,16 @@ def blocks(page: str) -> list[tuple[int, str]]:
 def test_every_page_with_blocks_is_known() -> None:
     paths = [path.relative_to(DOCS).with_suffix("").as_posix() for path in DOCS.rglob("*.md")]
     assert sorted(path for path in paths if blocks(path)) == sorted([*PAGES, *FRAGMENTS])
+
+
+@pytest.mark.parametrize("page", [path.stem for path in sorted(DOCS.glob("*.md"))])
+def test_code_that_readers_do_not_see_is_a_call(page: str) -> None:
+    text = (DOCS / f"{page}.md").read_text(encoding="utf-8")
+    for cell in HIDDEN.findall(text):
+        lines = [line for line in cell.splitlines() if line.strip()]
+        assert len(lines) <= 4, (
+            f"{page}: {lines[0]!r} and what follows belong in docs/shown, which is checked"
+        )
 
 
 @pytest.mark.unchecked  # two of them compile and export
