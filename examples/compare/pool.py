@@ -35,7 +35,7 @@ class Job:
 
     Args:
         row: Its name in the recipe.
-        seed: Of split, weights and batches.
+        seed: Seed of split, weights and batches.
         recipe: All settings.
         place: Where the data lies.
         folder: Where the run lies.

@@ -11,8 +11,8 @@ class Draw(NamedTuple):
     """What one batch of one process holds.
 
     Attributes:
-        positions: Of its samples.
-        seed: Of whatever is drawn anew in every epoch, such as the frame of a clip; None outside training.
+        positions: Positions of its samples.
+        seed: Seed of what is drawn anew in every epoch, such as the frame of a clip; None outside training.
     """
 
     positions: list[int]
@@ -26,7 +26,7 @@ class Batches(Sampler[Draw]):
 
     Args:
         samples: How many there are.
-        size: Of a batch, over all processes.
+        size: Size of a batch, over all processes.
         seed: Shuffles; None keeps the order.
         rank: Number of this process.
         world: How many processes share each batch.

@@ -28,7 +28,7 @@ class Column(Protocol):
     """One modality of many samples.
 
     Attributes:
-        shape: Of one sample.
+        shape: Shape of one sample.
     """
 
     @property

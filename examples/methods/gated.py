@@ -36,7 +36,7 @@ class GatedUnits(nn.Module):
     the head keeps its width and modalities may differ in theirs; the head's first layer can learn the sum.
 
     Args:
-        channels: Of each modality.
+        channels: Number of channels of each modality.
         fusion: Brings modalities to one grid, channels one after the other.
 
     Shape:

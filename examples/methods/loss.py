@@ -16,7 +16,7 @@ class PaperLoss(nn.Module):
     A network without quantisers has no L_recons and no L_code, one without a mask no L_compl.
 
     Args:
-        weights: Of L_recons and L_code.
+        weights: Weights of L_recons and L_code.
         mask_weight: Lambda, the weight of L_compl.
         penalty: What L_compl is of Omega, ``(channels,)``.
 

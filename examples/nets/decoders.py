@@ -16,8 +16,8 @@ class MapDecoder(nn.Module):
     Each of these has half the channels of the one before. So a pooling is undone by one transposed convolution more.
 
     Args:
-        channels: Of the input.
-        grids: Of the encoder, from the input's size to the latent's; any sizes, odd ones too.
+        channels: Number of channels of the input.
+        grids: Grids of the encoder, from the input's size to the latent's; any sizes, odd ones too.
         network: Sizes.
 
     Shape:
@@ -79,7 +79,7 @@ def build_decoder(modality: Modality, network: Network, grids: Grids) -> MapDeco
     Args:
         modality: What comes out.
         network: Sizes.
-        grids: Of the modality's encoder.
+        grids: Grids of the modality's encoder.
     """
     if modality.kind == "vector":
         return VectorDecoder(modality.shape[0], network)

@@ -13,7 +13,7 @@ class ClassificationHead(nn.Module):
     """The published classifier: two convolutions of stride 2, residuals, one hidden layer.
 
     Args:
-        channels: Of the fused features.
+        channels: Number of channels of the fused features.
         grid: Height and width of the fused features; any.
         classes: How many.
         network: Sizes.
@@ -52,7 +52,7 @@ class SegmentationHead(nn.Module):
     """Residuals on the features' grid, then convolutions on grids of twice the size, up to the target's.
 
     Args:
-        channels: Of the fused features.
+        channels: Number of channels of the fused features.
         grid: Height and width of the fused features.
         classes: How many.
         size: Height and width of the target.

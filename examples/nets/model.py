@@ -67,7 +67,7 @@ class FusionModel(nn.Module):
         classes: How many.
         network: Sizes.
         quantise: Whether there are quantisers and decoders.
-        target_shape: Of one sample's target, ``samples.target.shape[1:]``: nothing for one class a sample,
+        target_shape: Shape of one sample's target, ``samples.target.shape[1:]``: nothing for one class a sample,
             ``(height, width)`` for one a pixel.
     """
 
@@ -145,7 +145,7 @@ def opinion_pool(scores: Sequence[Tensor]) -> Tensor:
     The pooled probability of a class is the geometric mean of what each head gives it, normalised.
 
     Args:
-        scores: Of each head, ``(batch, classes, ...)``, before any softmax.
+        scores: Scores of each head, ``(batch, classes, ...)``, before any softmax.
 
     Reference: T. Heskes, "Selecting weighting factors in logarithmic opinion pools", NIPS 1997.
     """

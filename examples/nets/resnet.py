@@ -12,7 +12,7 @@ class BasicBlock(nn.Module):
     Args:
         channels: In.
         width: Out.
-        stride: Of the first convolution and of the shortcut.
+        stride: Stride of the first convolution and of the shortcut.
 
     Shape:
         - Input: ``(batch, channels, height, width)``
@@ -45,7 +45,7 @@ class ResNet18(nn.Module):
     The stem is 7 x 7 of stride 2 and a max-pool, for images with a side below 64 one 3 x 3 convolution of stride 1.
 
     Args:
-        shape: Of one image, ``(channels, height, width)``.
+        shape: Shape of one image, ``(channels, height, width)``.
         width: Channels of the first stage, 64 in the standard network.
         stages: How many, 4 in the standard network.
 

@@ -55,7 +55,7 @@ class Skeleton:
 
     Args:
         body: Which joints are connected.
-        moments: Of the clip, before it was resized.
+        moments: Moments of the clip, before it was resized.
         down: Whether y grows downwards, as in pixels; upwards in metres.
         count: How many moments are shown, evenly spaced.
         unseen: Joints no farther than this from (0, 0) were not seen, and are left out; None where all are.

@@ -18,7 +18,7 @@ class Overlay:
     """The first class is left as the picture below it, the others are coloured.
 
     Args:
-        colours: Of the classes after the first, again from the start where there are more classes.
+        colours: Colours of the classes after the first, again from the start where there are more classes.
     """
 
     colours: tuple[str, ...] = (COLOURS[2], COLOURS[5], COLOURS[4], COLOURS[1], COLOURS[3], COLOURS[0])

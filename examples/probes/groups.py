@@ -23,7 +23,7 @@ def groups_of(data: MultimodalData, samples: Samples, positions: NDArray[np.int6
     Args:
         data: Has the names of all samples.
         samples: Some of them.
-        positions: Of these among all, ``(samples,)``.
+        positions: Positions of these among all, ``(samples,)``.
     """
     for label in TOGETHER:
         if label in samples.labels:

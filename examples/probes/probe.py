@@ -25,7 +25,7 @@ def folds_of(labels: Numbers, groups: Numbers, folds: int, *, seed: int) -> list
         labels: ``(samples,)``.
         groups: What must not be on both sides, ``(samples,)``.
         folds: How many.
-        seed: Of the order.
+        seed: Seed of the order.
     """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
     return list(splitter.split(labels[:, None], labels, groups))
@@ -97,7 +97,7 @@ def wilson(percent: float, trials: int, level: float = 0.95) -> tuple[float, flo
     Args:
         percent: The share.
         trials: How many independent trials it comes from.
-        level: Of confidence.
+        level: Level of confidence.
     """
     share, z = percent / 100, float(ndtri((1 + level) / 2))
     middle = share + z * z / (2 * trials)

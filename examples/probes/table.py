@@ -95,7 +95,7 @@ def lead(probes: Sequence[Probe], key: str) -> Interval | None:
     """Return how much more the contradictory part gets right than the complementary one, points, over seeds.
 
     Args:
-        probes: Of one row, label and modality.
+        probes: Probes of one row, label and modality.
         key: "accuracy", or "matched", with equally many channels.
 
     Returns:
@@ -114,7 +114,7 @@ def leads(results: ProbeResults, key: str) -> dict[tuple[str, str, str], Interva
     """Return `lead` for each side label, modality and row, in the order of the tables.
 
     Args:
-        results: Of all runs.
+        results: Results of all runs.
         key: As in `lead`.
     """
     found = {}

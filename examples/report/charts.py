@@ -26,10 +26,10 @@ def curves(
 
     Args:
         lines: Name to a value an epoch; None where there is none.
-        label: Of the vertical axis.
+        label: Label of the vertical axis.
         description: For readers who do not see it.
         log: Whether the vertical axis is logarithmic.
-        top: Of the vertical axis, which then starts at 0.
+        top: Top of the vertical axis, which then starts at 0.
     """
 
     def draw(axis: Axes) -> None:
@@ -116,7 +116,7 @@ def scores(rows: Mapping[str, Sequence[float]], base: str | None, label: str, de
     Args:
         rows: Name to the score of each seed, percent.
         base: Row whose mean is drawn through all of them.
-        label: Of the axis.
+        label: Label of the axis.
         description: For readers who do not see it.
     """
     found = {name: interval(values) for name, values in rows.items()}

@@ -22,7 +22,7 @@ class Table:
 
     Args:
         caption: Above it.
-        head: Of the columns; the first column names the rows.
+        head: Headers of the columns; the first column names the rows.
         rows: As words.
     """
 

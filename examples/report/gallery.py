@@ -18,7 +18,7 @@ class Gallery:
     """Pictures of one modality, or of predictions.
 
     Args:
-        title: Of the gallery.
+        title: Title of the gallery.
         first: What the pictures on the left show, "input" or "target".
         inputs: A picture a sample.
         parts: Name of a part, see `examples.report.reconstruct.PARTS`, to a picture a sample.

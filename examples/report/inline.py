@@ -29,7 +29,7 @@ def chart(figure: Figure, description: str) -> Markup:
     """Return a figure as an SVG element whose text is text, drawn in the colours of the page.
 
     Args:
-        figure: Of Matplotlib.
+        figure: Figure of Matplotlib.
         description: What a reader who does not see it is told.
     """
     file = io.StringIO()

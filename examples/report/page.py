@@ -49,7 +49,7 @@ def render(given: Given, views: Sequence[View], *, command: str) -> str:
 
     Args:
         given: What was named.
-        views: Of the runs that were looked at closely.
+        views: Views of the runs that were looked at closely.
         command: What was typed.
     """
     environment = Environment(

@@ -30,7 +30,7 @@ def answer(results: Results, worth: Mapping[str, Contributions]) -> Answer:
     """Return question and answer.
 
     Args:
-        results: Of a comparison. Rows with one modality and rows with several on the same seeds answer the question.
+        results: Results of a comparison. Rows with one modality and rows with several on the same seeds answer the question.
         worth: What trained networks lose without each modality, by run; it stands in where no row was trained on one
             modality.
     """

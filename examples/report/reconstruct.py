@@ -20,7 +20,7 @@ def parts_of(features: Mapping[str, Tensor], mask: ComplementaryMask | None) -> 
 
     Args:
         features: What is fused, by modality, ``(batch, latent, height, width)``.
-        mask: Of the fused features, in the order of their modalities.
+        mask: Mask of the fused features, in the order of their modalities.
     """
     whole = dict(features)
     if mask is None:

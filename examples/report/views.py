@@ -35,7 +35,7 @@ class View:
 
     Args:
         name: Row and seed.
-        anchor: Of its links.
+        anchor: Anchor of its links.
         sections: Those that have something to say, as in ``SECTIONS``.
         notice: That it was cut short; empty where it was not.
         summary: The few numbers that come first: words, value.
@@ -48,7 +48,7 @@ class View:
         mistakes: Confusion matrix.
         confused: The most frequent mistakes.
         settings: All of them.
-        versions: Of the packages.
+        versions: Versions of the packages.
         command: That trains it again, from its recipe.
         recipe_data: The recipe, base64.
         reasons: Why something cannot be shown, by name of the section.
@@ -81,7 +81,7 @@ def view(subject: Subject, number: int, *, root: str | None, samples: int) -> Vi
 
     Args:
         subject: The run.
-        number: Of the run in the report; tells its anchors apart.
+        number: Number of the run in the report; distinguishes its anchors.
         root: Where the data lies, for the command that repeats the run.
         samples: How many are shown in each gallery.
     """

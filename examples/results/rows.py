@@ -15,8 +15,8 @@ class Cost:
     """What a row costs, as ratios to plain concatenation.
 
     Args:
-        time: Of the processor, training and test, the median over seeds.
-        parameters: Of the network.
+        time: Processor time of training and test, the median over seeds.
+        parameters: Number of parameters of the network.
     """
 
     time: float

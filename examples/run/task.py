@@ -35,7 +35,7 @@ class FusionTask(LightningModule):
         method: Hooks.
         recipe: Optimiser settings and loss weights.
         data: For the hook that looks at the training data, and the number of classes.
-        seed: Of whatever is drawn in training, such as dropout. A step draws the same whatever came before it,
+        seed: Seed of what is drawn in training, such as dropout. A step always draws the same,
             so that a run that was cut short goes on as if it had not been.
         on_epoch: Called with number and record after each epoch, in the first process only.
     """
@@ -229,7 +229,7 @@ class FusionData(LightningDataModule):
     Args:
         data: All parts.
         batch_size: Over all processes.
-        seed: Of order and draws.
+        seed: Seed of order and draws.
         readers: Processes that read ahead.
     """
 

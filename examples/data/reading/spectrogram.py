@@ -16,7 +16,7 @@ class MelSpectrogram:
 
     Args:
         rate: Samples of the sound a second.
-        bands: Of the mel scale.
+        bands: Number of bands of the mel scale.
         fft: Length of the Fourier transform, samples; so long must a sound be.
         window: Length of the window, samples.
         hop: Between two frames, samples.

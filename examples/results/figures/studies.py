@@ -65,7 +65,7 @@ def sweep(results: Results, groups: Mapping[str, Mapping[str, str]]) -> Figure:
     """Draw score against kept channels, a point a row, with the 95 % interval of both means.
 
     Args:
-        results: Of the sweep.
+        results: Results of the sweep.
         groups: Words for the legend to row names to labels.
     """
     figure = Figure(figsize=(7.6, 4.6), layout="constrained")

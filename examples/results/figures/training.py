@@ -62,7 +62,7 @@ def kept_channels(masks: Sequence[str], channels: Mapping[str, int]) -> NDArray[
 
     Args:
         masks: One character a channel for each epoch, see `EpochRecord`.
-        channels: Of each modality, in order.
+        channels: Number of channels of each modality, in order.
     """
     kept = np.array([[flag == "1" for flag in mask] for mask in masks]).T
     groups = np.full(kept.shape, -1, dtype=np.int64)
