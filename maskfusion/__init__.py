@@ -38,6 +38,9 @@ from maskfusion.quantizer.residual import ResidualQuantizer as ResidualQuantizer
 from maskfusion.training.loss import ComplementaryLoss as ComplementaryLoss
 from maskfusion.training.loss import LossTerms as LossTerms
 from maskfusion.training.parameter_groups import parameter_groups as parameter_groups
+from maskfusion.training.penalty import PenaltyHandle as PenaltyHandle
+from maskfusion.training.penalty import penalize as penalize
+from maskfusion.training.penalty import total_penalty as total_penalty
 from maskfusion.training.schedules import ConstantPenalty as ConstantPenalty
 from maskfusion.training.schedules import PenaltySchedule as PenaltySchedule
 from maskfusion.training.schedules import SteeredPenalty as SteeredPenalty
@@ -60,6 +63,7 @@ __all__ = [
     "LossTerms",
     "MaskWarning",
     "NotFiniteWarning",
+    "PenaltyHandle",
     "PenaltySchedule",
     "ProductQuantizer",
     "ProjectedQuantizer",
@@ -78,6 +82,7 @@ __all__ = [
     "hard_gate",
     "measure_contributions",
     "parameter_groups",
+    "penalize",
     "positive_sum",
     "random_gate",
     "rotation_trick",
@@ -85,6 +90,7 @@ __all__ = [
     "soft_gate",
     "straight_through",
     "ternary_gate",
+    "total_penalty",
     "unit_length",
     "unwrap_fusion",
     "wrap_fusion",

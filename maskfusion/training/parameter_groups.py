@@ -5,7 +5,8 @@ from typing import Any
 from torch import nn
 
 from maskfusion._checks import expect_number
-from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.mask.find import masks_of
+from maskfusion.training.omega import omega_parameters
 
 
 def parameter_groups(
@@ -29,6 +30,7 @@ def parameter_groups(
         ValueError: If an argument is negative or not finite.
 
     Examples:
+        >>> from maskfusion import ComplementaryMask
         >>> model = nn.Sequential(ComplementaryMask(8), nn.Linear(8, 2))
         >>> groups = parameter_groups(model, lr=1e-3, weight_decay=0.01, mask_lr=1e-2)
         >>> [(len(group["params"]), group["lr"], group["weight_decay"]) for group in groups]
@@ -37,14 +39,13 @@ def parameter_groups(
     lr = expect_number("lr", lr, least=0.0)
     weight_decay = expect_number("weight_decay", weight_decay, least=0.0)
     mask_lr = lr if mask_lr is None else expect_number("mask_lr", mask_lr, least=0.0)
-    omegas = [module.weight for module in model.modules() if isinstance(module, ComplementaryMask)]
-    theirs = {id(omega) for omega in omegas}
+    omegas = {id(omega): omega for mask in masks_of(model).values() for omega in omega_parameters(mask)}
     groups = [
         {
-            "params": [p for p in model.parameters() if id(p) not in theirs],
+            "params": [p for p in model.parameters() if id(p) not in omegas],
             "lr": lr,
             "weight_decay": weight_decay,
         },
-        {"params": omegas, "lr": mask_lr, "weight_decay": 0.0},
+        {"params": [*omegas.values()], "lr": mask_lr, "weight_decay": 0.0},
     ]
     return [group for group in groups if group["params"]]

@@ -9,6 +9,7 @@ from typing_extensions import override
 
 from maskfusion._checks import expect_int, expect_number
 from maskfusion._typing import Float
+from maskfusion.mask.find import expect_masks
 from maskfusion.mask.mask import ComplementaryMask
 
 
@@ -167,14 +168,8 @@ class SteeredPenalty(PenaltySchedule):
         highest: float = 1.0,
     ) -> None:
         super().__init__()
-        if not isinstance(model_or_mask, nn.Module):
-            raise TypeError(f"`model_or_mask` (={model_or_mask!r}) must be a module.")
         # In a tuple, so that they do not become submodules.
-        self._masks = tuple(m for m in model_or_mask.modules() if isinstance(m, ComplementaryMask))
-        if not self._masks:
-            raise ValueError(
-                f"`model_or_mask` ({type(model_or_mask).__name__}) must hold a ComplementaryMask."
-            )
+        self._masks = tuple(expect_masks("model_or_mask", model_or_mask).values())
         self.share = expect_number("share", share, above=0.0, below=1.0)
         _expect_room(self.share, self._masks)
         self.lowest = expect_number("lowest", lowest, above=0.0)

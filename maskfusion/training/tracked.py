@@ -104,10 +104,7 @@ class Tracked:
         "flipped" is from the last update.
         """
         counts = self._counts()
-        metrics = {
-            "zeta": counts.zeta(),
-            "flipped": float(self.history[-1]["flipped"] if self.history else 0),
-        }
+        metrics = {"zeta": counts.zeta(), "flipped": float(self._flipped())}
         for name, shares in (
             ("compl", counts.complementary()),
             ("contr", counts.contradictory()),

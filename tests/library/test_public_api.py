@@ -128,6 +128,8 @@ SIGNATURES = {
         "self, prediction, target, *, inputs=None, reconstructions=None, quantized=None, masks=None"
     ),
     "LossTerms": "total, task, reconstruction, code, mask",
+    "PenaltyHandle": "optimizer, masks, weight, penalty, steps",
+    "PenaltyHandle.remove": "self",
     "PenaltySchedule": "",
     "ConstantPenalty": "weight=0.0001",
     "WarmupPenalty": "weight=0.0001, *, steps, delay=0",
@@ -137,6 +139,8 @@ SIGNATURES = {
     **{f"{name}.{method}": "self" for name in SCHEDULES[::3] for method in ("step", "reset_parameters")},
     "compact": "mask, consumer",
     "parameter_groups": "model, *, lr, weight_decay=0.0, mask_lr=None",
+    "penalize": "optimizer, model, weight=0.0001, *, penalty=signed_sum",
+    "total_penalty": "model, penalty=signed_sum",
     "unwrap_fusion": "model",
     "wrap_fusion": "model, path, channels, **options",
 }

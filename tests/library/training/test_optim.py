@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn.utils import parametrize, prune
 
 import maskfusion as mf
 from tests.support.helpers import Network
@@ -38,6 +39,27 @@ def test_every_parameter_once() -> None:
     rest, masks = mf.parameter_groups(model, lr=1e-3)
     assert len(rest["params"]) == 2
     assert len(masks["params"]) == 2
+
+
+def test_p9_a_tied_omega_is_listed_once() -> None:
+    model = nn.ModuleList([mf.ComplementaryMask(4), mf.ComplementaryMask(4), nn.Linear(2, 2)])
+    model[1].weight = model[0].weight
+    rest, masks = mf.parameter_groups(model, lr=0.1)
+    assert masks["params"] == [model[0].weight]
+    assert len(rest["params"]) == 2
+    torch.optim.SGD([rest, masks])
+
+
+def test_p9_a_pruned_or_parametrised_omega() -> None:
+    model = nn.ModuleDict({"pruned": mf.ComplementaryMask(4), "made": mf.ComplementaryMask(4)})
+    prune.l1_unstructured(model["pruned"], "weight", amount=1)
+    parametrize.register_parametrization(model["made"], "weight", nn.Softplus(), unsafe=True)
+    (masks,) = mf.parameter_groups(model, lr=0.1, weight_decay=0.1)
+    assert names(model, masks) == {"pruned.weight_orig", "made.parametrizations.weight.original"}
+    assert masks["weight_decay"] == 0.0
+    optimizer = torch.optim.SGD([masks])
+    (model["pruned"].weight.sum() + model["made"].penalty()).backward()
+    optimizer.step()
 
 
 @pytest.mark.parametrize("optimiser", [torch.optim.SGD, torch.optim.AdamW])
