@@ -32,7 +32,7 @@ def _along(dial: str, strength: str) -> list[Interval | None]:
 def zeta(dial: str, strength: str, place: int) -> str:
     """Return the mean zeta at one value of a dial, with its interval."""
     found = _along(dial, strength)[place]
-    return NO_ZETA if found is None else f"{found.mean:.2f} ± {found.half_width:.2f}"
+    return NO_ZETA if found is None else f"{found.mean:.2f}\u00a0±\u00a0{found.half_width:.2f}"
 
 
 def zetas(dial: str, place: int) -> str:

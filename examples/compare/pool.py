@@ -34,14 +34,14 @@ class Job:
     """One row with one seed, complete enough for another process.
 
     Args:
-        row: Its name in the recipe.
+        row: Name of the row in the recipe.
         seed: Seed of split, weights and batches.
         recipe: All settings.
-        place: Where the data lies.
-        folder: Where the run lies.
-        hardware: What it uses of the machine.
+        place: Location of the data.
+        folder: Folder of the run.
+        hardware: Parts of the machine to use.
         keep: Whether the checkpoints of a finished run stay.
-        start: What it starts from, where that is another run.
+        start: Start of the run, if it is another run.
     """
 
     row: str

@@ -25,11 +25,11 @@ class Batches(Sampler[Draw]):
     So a run that was cut short goes on as if it had not been, and several processes see the very batches of one.
 
     Args:
-        samples: How many there are.
+        samples: Number of samples.
         size: Size of a batch, over all processes.
         seed: Shuffles; None keeps the order.
         rank: Number of this process.
-        world: How many processes share each batch.
+        world: Number of processes that share each batch.
     """
 
     def __init__(

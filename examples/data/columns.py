@@ -77,7 +77,7 @@ class OneFrame:
 
     Args:
         clips: ``(clips, frames, *shape)``, any numeric dtype; a file is read as needed.
-        frames: How many frames of each clip hold anything, ``(clips,)``; all of them by default.
+        frames: Number of frames of each clip that hold anything, ``(clips,)``; all of them by default.
     """
 
     def __init__(self, clips: Rows, frames: NDArray[np.integer[Any]] | None = None) -> None:
@@ -114,7 +114,7 @@ class Some:
 
     Args:
         column: All samples.
-        positions: Which of them, in order.
+        positions: Positions to take, in order.
     """
 
     def __init__(self, column: Column, positions: NDArray[np.int64]) -> None:
@@ -139,7 +139,7 @@ class Standardised(Some):
 
     Args:
         column: All samples.
-        positions: Which of them, in order.
+        positions: Positions to take, in order.
         mean: Broadcasts to a batch.
         std: Broadcasts to a batch.
     """
@@ -161,7 +161,7 @@ def statistics(column: Column, positions: NDArray[np.int64]) -> tuple[Tensor, Te
 
     Args:
         column: All samples.
-        positions: Which of them count, at least one.
+        positions: Positions that count, at least one.
 
     Returns:
         Both float32, ``(1, channels, 1, ...)``.

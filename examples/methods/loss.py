@@ -18,7 +18,7 @@ class PaperLoss(nn.Module):
     Args:
         weights: Weights of L_recons and L_code.
         mask_weight: Lambda, the weight of L_compl.
-        penalty: What L_compl is of Omega, ``(channels,)``.
+        penalty: Function from Omega to L_compl, ``(channels,)``.
 
     Reference: Eq. 1.
     """

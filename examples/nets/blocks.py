@@ -15,7 +15,7 @@ class Residual(nn.Module):
     """Add what a few layers make of the input to the input.
 
     Args:
-        layers: Keep the shape.
+        layers: Layers that keep the shape.
 
     Shape:
         - Input and output: any shape the layers take
@@ -65,7 +65,7 @@ def residual_maps(rank: int, width: int, hidden: int, blocks: int) -> nn.Sequent
         rank: 1 for sequences, 2 for images.
         width: Channels in and out.
         hidden: Channels inside a block.
-        blocks: How many.
+        blocks: Number of blocks.
 
     Shape:
         - Input and output: ``(batch, width, *spatial)``

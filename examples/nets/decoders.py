@@ -77,7 +77,7 @@ def build_decoder(modality: Modality, network: Network, grids: Grids) -> MapDeco
     """Return the decoder for a modality's kind.
 
     Args:
-        modality: What comes out.
+        modality: Modality that comes out.
         network: Sizes.
         grids: Grids of the modality's encoder.
     """

@@ -15,7 +15,7 @@ class ClassificationHead(nn.Module):
     Args:
         channels: Number of channels of the fused features.
         grid: Height and width of the fused features; any.
-        classes: How many.
+        classes: Number of classes.
         network: Sizes.
 
     Shape:
@@ -54,7 +54,7 @@ class SegmentationHead(nn.Module):
     Args:
         channels: Number of channels of the fused features.
         grid: Height and width of the fused features.
-        classes: How many.
+        classes: Number of classes.
         size: Height and width of the target.
         network: Sizes.
 

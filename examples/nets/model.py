@@ -63,8 +63,8 @@ class FusionModel(nn.Module):
     A method puts its own parts in place, for example a mask around `fusion`.
 
     Args:
-        modalities: What goes in, by name.
-        classes: How many.
+        modalities: Input modalities, by name.
+        classes: Number of classes.
         network: Sizes.
         quantise: Whether there are quantisers and decoders.
         target_shape: Shape of one sample's target, ``samples.target.shape[1:]``: nothing for one class a sample,

@@ -10,7 +10,7 @@ class BasicBlock(nn.Module):
     """Two 3 x 3 convolutions past a shortcut, which is 1 x 1 where the shape changes.
 
     Args:
-        channels: In.
+        channels: Number of input channels.
         width: Out.
         stride: Stride of the first convolution and of the shortcut.
 
@@ -47,7 +47,7 @@ class ResNet18(nn.Module):
     Args:
         shape: Shape of one image, ``(channels, height, width)``.
         width: Channels of the first stage, 64 in the standard network.
-        stages: How many, 4 in the standard network.
+        stages: Number of stages, 4 in the standard network.
 
     Shape:
         - Input: ``(batch, channels, height, width)``

@@ -30,7 +30,7 @@ def drawing(data: str, modality: str, kind: Kind) -> Drawing:
 
     Args:
         data: Name of the data set.
-        modality: By name.
+        modality: Name of the modality.
         kind: Decides where neither has a drawing of its own.
     """
     return DRAWN.get((data, modality), BY_KIND[kind])

@@ -34,7 +34,7 @@ class Frames:
 
     Args:
         colours: Name of a colour map of Matplotlib.
-        count: How many frames are shown, evenly spaced.
+        count: Number of frames shown, evenly spaced.
     """
 
     colours: str = "gray"

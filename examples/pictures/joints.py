@@ -54,10 +54,10 @@ class Skeleton:
     """A clip whose channels are coordinates, x and y first, whose height is time and whose width is the joints.
 
     Args:
-        body: Which joints are connected.
+        body: Pairs of joints that are connected.
         moments: Moments of the clip, before it was resized.
         down: Whether y grows downwards, as in pixels; upwards in metres.
-        count: How many moments are shown, evenly spaced.
+        count: Number of moments shown, evenly spaced.
         unseen: Joints no farther than this from (0, 0) were not seen, and are left out; None where all are.
     """
 

@@ -23,8 +23,8 @@ def folds_of(labels: Numbers, groups: Numbers, folds: int, *, seed: int) -> list
 
     Args:
         labels: ``(samples,)``.
-        groups: What must not be on both sides, ``(samples,)``.
-        folds: How many.
+        groups: Groups that must not be on both sides, ``(samples,)``.
+        folds: Number of folds.
         seed: Seed of the order.
     """
     splitter = StratifiedGroupKFold(folds, shuffle=True, random_state=seed)
@@ -49,7 +49,7 @@ def accuracy(features: Values, labels: Numbers, folds: list[Fold], strength: flo
     Args:
         features: ``(samples, channels)``.
         labels: ``(samples,)``.
-        folds: From `folds_of`.
+        folds: Folds from `folds_of`.
         strength: C, the inverse weight of the squared norm of the probe's weights.
     """
     right = 0
@@ -96,7 +96,7 @@ def wilson(percent: float, trials: int, level: float = 0.95) -> tuple[float, flo
 
     Args:
         percent: The share.
-        trials: How many independent trials it comes from.
+        trials: Number of independent trials it comes from.
         level: Level of confidence.
     """
     share, z = percent / 100, float(ndtri((1 + level) / 2))

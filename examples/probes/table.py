@@ -115,7 +115,7 @@ def leads(results: ProbeResults, key: str) -> dict[tuple[str, str, str], Interva
 
     Args:
         results: Results of all runs.
-        key: As in `lead`.
+        key: Key as in `lead`.
     """
     found = {}
     for label in (label for label in labels(results) if label != "target"):

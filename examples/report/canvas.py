@@ -44,7 +44,7 @@ def drawn(
 
     Args:
         draw: Draws into them.
-        description: For readers who do not see it.
+        description: Description for readers who do not see it.
         legend: Whether the names of what was drawn stand above it.
         height: Inches.
     """

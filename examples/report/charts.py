@@ -27,7 +27,7 @@ def curves(
     Args:
         lines: Name to a value an epoch; None where there is none.
         label: Label of the vertical axis.
-        description: For readers who do not see it.
+        description: Description for readers who do not see it.
         log: Whether the vertical axis is logarithmic.
         top: Top of the vertical axis, which then starts at 0.
     """
@@ -89,7 +89,7 @@ def worth(values: Mapping[str, Mapping[str, float]], description: str) -> Markup
 
     Args:
         values: Measure to percent by modality.
-        description: For readers who do not see it.
+        description: Description for readers who do not see it.
     """
     names = list(next(iter(values.values())))
 
@@ -117,7 +117,7 @@ def scores(rows: Mapping[str, Sequence[float]], base: str | None, label: str, de
         rows: Name to the score of each seed, percent.
         base: Row whose mean is drawn through all of them.
         label: Label of the axis.
-        description: For readers who do not see it.
+        description: Description for readers who do not see it.
     """
     found = {name: interval(values) for name, values in rows.items()}
     every = [value for values in rows.values() for value in values]

@@ -23,7 +23,7 @@ class Table:
     Args:
         caption: Above it.
         head: Headers of the columns; the first column names the rows.
-        rows: As words.
+        rows: Rows as words.
     """
 
     caption: str

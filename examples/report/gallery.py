@@ -19,10 +19,10 @@ class Gallery:
 
     Args:
         title: Title of the gallery.
-        first: What the pictures on the left show, "input" or "target".
+        first: Pictures on the left, "input" or "target".
         inputs: A picture a sample.
         parts: Name of a part, see `examples.report.reconstruct.PARTS`, to a picture a sample.
-        captions: What is known of each sample.
+        captions: Facts about each sample.
         legend: Colour to name of a class; empty where pictures have no classes.
     """
 
@@ -39,7 +39,7 @@ def galleries(trained: Trained, *, samples: int = 6) -> list[Gallery]:
 
     Args:
         trained: The run; samples are drawn by its seed.
-        samples: How many, of as many different classes as there are.
+        samples: Number of samples, of as many different classes as there are.
     """
     positions = choose(trained, samples)
     batch = trained.data.test[Draw(positions.tolist(), None)]

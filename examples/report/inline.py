@@ -30,7 +30,7 @@ def chart(figure: Figure, description: str) -> Markup:
 
     Args:
         figure: Figure of Matplotlib.
-        description: What a reader who does not see it is told.
+        description: Description for readers who do not see it.
     """
     file = io.StringIO()
     with rc_context(_SETTINGS):
@@ -57,7 +57,7 @@ def picture(shown: Picture, description: str) -> Markup:
 
     Args:
         shown: The picture.
-        description: What a reader who does not see it is told.
+        description: Description for readers who do not see it.
     """
     words = escape(description)
     if shown.png:
@@ -73,7 +73,7 @@ def player(wav: bytes, description: str) -> Markup:
 
     Args:
         wav: A sound file.
-        description: What is heard.
+        description: Description of what is heard.
     """
     return Markup(
         f'<audio controls preload="none" aria-label="{escape(description)}" src="{_uri(wav, "audio/wav")}"></audio>'

@@ -22,11 +22,11 @@ class Measured:
     """What `measure` finds.
 
     Args:
-        samples: How many were looked at.
-        confusion: How often which class was taken for which, ``(classes, classes)``: a true class is a row, a
+        samples: Number of samples that were looked at.
+        confusion: Number of times each class was taken for each, ``(classes, classes)``: a true class is a row, a
             predicted one a column. Pixels count where each has a class.
-        usage: How often each code was used, ``(codes,)``, by modality; empty without quantisers.
-        contributions: What each modality is worth; None where there is but one. As shares, not percent.
+        usage: Number of times each code was used, ``(codes,)``, by modality; empty without quantisers.
+        contributions: Worth of each modality, as shares, not percent; None where there is only one.
     """
 
     samples: int

@@ -48,9 +48,9 @@ def render(given: Given, views: Sequence[View], *, command: str) -> str:
     """Return the page.
 
     Args:
-        given: What was named.
+        given: Runs and comparisons that were named.
         views: Views of the runs that were looked at closely.
-        command: What was typed.
+        command: Command that was typed.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),

@@ -16,8 +16,8 @@ class Answer:
     """What stands at the top of a report.
 
     Args:
-        question: With the names of the modalities.
-        sentence: With the numbers.
+        question: Question, with the names of the modalities.
+        sentence: Answer, with the numbers.
         told: Whether the runs can tell at all.
     """
 
@@ -31,7 +31,7 @@ def answer(results: Results, worth: Mapping[str, Contributions]) -> Answer:
 
     Args:
         results: Results of a comparison. Rows with one modality and rows with several on the same seeds answer the question.
-        worth: What trained networks lose without each modality, by run; it stands in where no row was trained on one
+        worth: Loss of trained networks without each modality, by run; it answers where no row was trained on one
             modality.
     """
     rows = results.rows()

@@ -19,7 +19,7 @@ def parts_of(features: Mapping[str, Tensor], mask: ComplementaryMask | None) -> 
     """Return the features of each of `PARTS`, by part and modality; without a mask all of them and no other part.
 
     Args:
-        features: What is fused, by modality, ``(batch, latent, height, width)``.
+        features: Features to fuse, by modality, ``(batch, latent, height, width)``.
         mask: Mask of the fused features, in the order of their modalities.
     """
     whole = dict(features)
@@ -36,7 +36,7 @@ def reconstruct(model: FusionModel, inputs: Mapping[str, Tensor]) -> dict[str, d
     """Return x-tilde of each part, by part and modality, ``(batch, *shape)``, standardised as the inputs are.
 
     Args:
-        model: In evaluation mode; one without decoders gives nothing.
+        model: Network in evaluation mode; one without decoders gives nothing.
         inputs: Modality name to samples.
     """
     if not model.decoders:
@@ -55,7 +55,7 @@ def predict(model: FusionModel, inputs: Mapping[str, Tensor]) -> dict[str, Tenso
     The network's own prediction is the one from the complementary channels; without a mask, from all.
 
     Args:
-        model: In evaluation mode.
+        model: Network in evaluation mode.
         inputs: Modality name to samples.
     """
     output: FusionOutput = model(inputs)

@@ -33,7 +33,7 @@ class Space:
             without a channel are missing.
         explained: Features -> side -> percent of the variance that each of the two components holds.
         labels: Name of a label to the value of each sample, as words.
-        names: What is known of each sample, in words.
+        names: Facts about each sample, in words.
     """
 
     places: dict[str, dict[str, dict[str, Places]]]

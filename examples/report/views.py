@@ -36,14 +36,14 @@ class View:
     Args:
         name: Row and seed.
         anchor: Anchor of its links.
-        sections: Those that have something to say, as in ``SECTIONS``.
+        sections: Sections that have something to say, as in ``SECTIONS``.
         notice: That it was cut short; empty where it was not.
         summary: The few numbers that come first: words, value.
         channels: Figures of the mask over training.
         worth: Figure and table of what each modality is worth.
         galleries: Pictures from the parts of the channels.
         space: Map of the features.
-        probes: What they found.
+        probes: Results of the probes.
         learning: Figures of losses and codebooks.
         mistakes: Confusion matrix.
         confused: The most frequent mistakes.
@@ -52,7 +52,7 @@ class View:
         command: That trains it again, from its recipe.
         recipe_data: The recipe, base64.
         reasons: Why something cannot be shown, by name of the section.
-        measured: What the network did; None without one.
+        measured: Measurements of the network; None without one.
     """
 
     name: str
@@ -82,8 +82,8 @@ def view(subject: Subject, number: int, *, root: str | None, samples: int) -> Vi
     Args:
         subject: The run.
         number: Number of the run in the report; distinguishes its anchors.
-        root: Where the data lies, for the command that repeats the run.
-        samples: How many are shown in each gallery.
+        root: Location of the data, for the command that repeats the run.
+        samples: Number of samples shown in each gallery.
     """
     trained = subject.trained
     measured = None if trained is None else measure(trained)

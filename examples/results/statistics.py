@@ -13,8 +13,8 @@ class Interval:
 
     Args:
         mean: Over the seeds.
-        half_width: By Student's t; NaN for a single seed.
-        count: How many values.
+        half_width: Half of the interval by Student's t; NaN for a single seed.
+        count: Number of values.
     """
 
     mean: float

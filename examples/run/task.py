@@ -34,10 +34,10 @@ class FusionTask(LightningModule):
         model: The network, before the method has put its parts in.
         method: Hooks.
         recipe: Optimiser settings and loss weights.
-        data: For the hook that looks at the training data, and the number of classes.
+        data: Data for the hook that looks at training data, and for the number of classes.
         seed: Seed of what is drawn in training, such as dropout. A step always draws the same,
             so that a run that was cut short goes on as if it had not been.
-        on_epoch: Called with number and record after each epoch, in the first process only.
+        on_epoch: Function called with number and record after each epoch, in the first process only.
     """
 
     def __init__(

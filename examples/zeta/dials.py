@@ -24,10 +24,10 @@ class Dial:
     """One column of the picture.
 
     Args:
-        title: What is turned, in a few words.
-        axis: What a value is, with its unit.
-        values: From one end to the other.
-        turn: From a value to its case. Modality "a" has no noise but the background, no conflict, and a scale of 1.
+        title: Title of the dial, in a few words.
+        axis: Meaning of a value, with its unit.
+        values: Values from one end to the other.
+        turn: Function from a value to its case. Modality "a" has no noise but the background, no conflict, and a scale of 1.
     """
 
     title: str

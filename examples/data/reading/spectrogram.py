@@ -85,7 +85,7 @@ def fit(decibels: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
 
     Args:
         decibels: ``(bands, any number of frames)``.
-        frames: How many there are to be; an odd one more is mirrored at the start, or dropped at the end.
+        frames: Number of frames wanted; an odd one more is mirrored at the start, or dropped at the end.
     """
     missing = frames - decibels.shape[1]
     if missing > 0:

@@ -23,7 +23,7 @@ def forest(studies: Mapping[str, Results], rows: Sequence[str]) -> Figure:
 
     Args:
         studies: Name to results.
-        rows: Which, from the top; the best modality alone comes before them. A row that a study lacks leaves a gap.
+        rows: Rows from the top; the best modality alone comes before them. A row that a study lacks leaves a gap.
     """
     figure = Figure(figsize=(1.6 + 2.0 * len(studies), 0.9 + 0.26 * (len(rows) + 1)), layout="constrained")
     axes = figure.subplots(1, len(studies), squeeze=False, sharey=True)[0]
