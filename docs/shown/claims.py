@@ -6,7 +6,7 @@ def claim(sentence: str, *true: bool) -> None:
 
     Args:
         sentence: Words of the page.
-        true: What has to hold, with a margin, so that measuring again does not trip over the last digit.
+        true: Conditions that have to hold, with a margin, so that measuring again does not trip over the last digit.
 
     Raises:
         ValueError: Something no longer holds; names the sentence.

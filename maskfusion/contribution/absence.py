@@ -75,7 +75,7 @@ def permuted(batches: Batches, generator: torch.Generator | None = None) -> Abse
     training set; with fewer samples than are measured, they are used over again.
 
     Args:
-        batches: As for ``measure_contributions``.
+        batches: Batches as for ``measure_contributions``.
         generator: Source of the random order; PyTorch's own if None.
 
     Raises:

@@ -23,7 +23,7 @@ def hard_gate(
     Args:
         weight: Omega, shape ``(channels,)``.
         threshold: The threshold t.
-        training: Not used; every gate takes it.
+        training: Training mode, not used; every gate takes it.
 
     Returns:
         Zeros and ones, exactly, in the shape and dtype of ``weight``.
@@ -45,8 +45,8 @@ def soft_gate(
 
     Args:
         weight: Omega, shape ``(channels,)``.
-        threshold: Not used; every gate takes it.
-        training: Not used; every gate takes it.
+        threshold: Threshold, not used; every gate takes it.
+        training: Training mode, not used; every gate takes it.
 
     Returns:
         ``weight``, with zero in place of NaN.
@@ -71,7 +71,7 @@ def ternary_gate(
     Args:
         weight: Omega, shape ``(channels,)``.
         threshold: The threshold t.
-        training: Not used; every gate takes it.
+        training: Training mode, not used; every gate takes it.
 
     Returns:
         Values in {-1, 0, 1} in the shape and dtype of ``weight``.
@@ -94,9 +94,9 @@ def random_gate(p: float, *, rescale: bool = True, always: bool = False) -> Gate
 
     Args:
         p: Probability that a channel is dropped, in [0, 1).
-        rescale: True divides the remaining channels by ``1 - p``, so that the expected value does not change; the published code
+        rescale: Whether to divide the remaining channels by ``1 - p``, so that the expected value does not change; the published code
             does not.
-        always: True drops in evaluation too, as the published code does.
+        always: Whether to drop in evaluation too, as the published code does.
 
     Returns:
         A gate for ``ComplementaryMask(gate=...)``.

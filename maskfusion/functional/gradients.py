@@ -12,8 +12,8 @@ def straight_through(
     """Return ``quantized`` exactly; pass its gradient to ``z`` unchanged.
 
     Args:
-        z: What was quantised, any shape.
-        quantized: Its codes, the same shape.
+        z: Latents that were quantised, any shape.
+        quantized: Codes of ``z``, the same shape.
 
     Returns:
         The values of ``quantized``. Where ``z`` is not finite the result is NaN, so that training code sees it.
@@ -42,8 +42,8 @@ def rotation_trick(
     at the origin has no direction; its gradient passes unchanged.
 
     Args:
-        z: What was quantised, vectors along the last dimension.
-        quantized: Its codes, the same shape.
+        z: Latents that were quantised, vectors along the last dimension.
+        quantized: Codes of ``z``, the same shape.
 
     Returns:
         The values of ``quantized``.

@@ -30,7 +30,7 @@ class ComplementarityCallback(Callback):
 
     Args:
         every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
-        collapse_after: As for ``ComplementarityTracker``.
+        collapse_after: Number of updates as for ``ComplementarityTracker``.
 
     Attributes:
         tracker: The ``ComplementarityTracker``; None until training starts.

@@ -39,7 +39,7 @@ class ComplementarityCallback(TrainerCallback):
     Args:
         trainer: Trainer whose ``log`` is called.
         every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
-        collapse_after: As for ``ComplementarityTracker``.
+        collapse_after: Number of updates as for ``ComplementarityTracker``.
 
     Attributes:
         tracker: The ``ComplementarityTracker``; None until training starts.

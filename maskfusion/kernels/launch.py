@@ -152,10 +152,10 @@ def spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor | None, c
 
     Args:
         rows: ``(groups, size, dim)``, any strides, at least one vector.
-        places: How many vectors are counted up to each, int64 ``(groups * size,)``.
+        places: Number of vectors counted up to each, int64 ``(groups * size,)``.
         total: Counted vectors of all processes, int64, 0-d.
-        before: Those of the processes of lower rank, int64, 0-d; None for none.
-        codes: How many to pick.
+        before: Counted vectors of the processes of lower rank, int64, 0-d; None for none.
+        codes: Number of vectors to pick.
     """
     size, dim = rows.shape[1:]
     picked = torch.empty(codes, dim, dtype=torch.float32, device=rows.device)

@@ -39,8 +39,8 @@ def wrap_fusion(
     Args:
         model: Model to change.
         path: Path of the fusion layer, as in ``model.get_submodule``.
-        channels: As for ``ComplementaryMask``.
-        **options: As for ``ComplementaryMask``.
+        channels: Channels as for ``ComplementaryMask``.
+        **options: Settings as for ``ComplementaryMask``.
 
     Returns:
         The mask.

@@ -52,8 +52,8 @@ def assign(
     Args:
         vectors: Vectors to quantise, any strides.
         codebook: float32 ``(codes, dim)``.
-        finite: Which vectors are finite, bool ``(groups, size)``.
-        counted: Which of them count, bool ``(groups, size)``.
+        finite: Flags of the finite vectors, bool ``(groups, size)``.
+        counted: Flags of those that count, bool ``(groups, size)``.
         commitment_weight: Weight of the part of the loss that pulls the vectors.
         codebook_weight: Weight of the part that pulls the codebook.
     """

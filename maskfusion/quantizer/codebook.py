@@ -53,7 +53,7 @@ class Processes:
         Args:
             rows: ``(groups, size, dim)``.
             counted: bool ``(groups, size)``; only these are picked.
-            codes: How many.
+            codes: Number of vectors to pick.
 
         Returns:
             float32 ``(codes, dim)`` and, 0-d bool, whether there was any vector to pick.
