@@ -94,7 +94,7 @@ class Contributions:
             "utilisation": self._cells(self.utilisation),
         }
         for path, shares in self.kept.items():
-            columns[_of("kept %", path)] = self._cells(shares, ".1f")
+            columns[_of("open %", path)] = self._cells(shares, ".1f")
         score = f"{self.metric} {self.with_all:.4f} with all modalities, {self.with_none:.4f} with none ({self.absent})"
         zetas = [f"{_of('zeta', path)} {zeta:.4f}" for path, zeta in self.zeta.items()]
         return "\n".join([score, *_table(columns), *zetas])

@@ -176,7 +176,7 @@ def test_table() -> None:
     result = mf.measure_contributions(model, [batch], call=lambda model, x: model[0](x)[:, 0].long())
     assert str(result) == (
         "accuracy 0.5000 with all modalities, 0.5000 with none (zeroed)\n"
-        "modality  Shapley   alone  without  utilisation  kept % of 1\n"
+        "modality  Shapley   alone  without  utilisation  open % of 1\n"
         "a          0.0000  0.5000   0.5000       0.0000         25.0\n"
         "longer     0.0000  0.5000   0.5000       0.0000            -\n"
         "zeta of 1 0.2500"
