@@ -18,6 +18,7 @@ from examples.data.sets import (
     synthetic,
     utd_mhad,
 )
+from examples.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ DATA_SETS: dict[str, DataSet] = {
 def find(name: str) -> DataSet:
     """Return a data set by name."""
     if name not in DATA_SETS:
-        raise ValueError(f"`data` (='{name}') must be one of {sorted(DATA_SETS)}.")
+        raise UserError(f"`data` (='{name}') must be one of {sorted(DATA_SETS)}.")
     return DATA_SETS[name]
 
 
@@ -69,5 +70,5 @@ def load(name: str, place: Place, *, seed: int, options: Mapping[str, object]) -
     known = set(inspect.signature(loader).parameters) - {"place", "seed"}
     unknown = sorted(set(options) - known)
     if unknown:
-        raise ValueError(f"`data_options` has unknown keys {unknown}; '{name}' knows {sorted(known)}.")
+        raise UserError(f"`data_options` has unknown keys {unknown}; '{name}' knows {sorted(known)}.")
     return loader(place, seed=seed, **options)

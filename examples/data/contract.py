@@ -12,6 +12,7 @@ from torch.utils.data import DataLoader, Dataset
 from examples.data.batches import Batches, Draw
 from examples.data.columns import Column, Some, Standardised, Whole, statistics
 from examples.data.splits import Split
+from examples.errors import UserError
 
 Kind: TypeAlias = Literal["image", "sequence", "vector"]
 Task: TypeAlias = Literal["classification", "segmentation"]
@@ -133,6 +134,7 @@ class MultimodalData:
         names: Of the samples of the whole data set, for the split as a file; empty where they have none.
         scales: Modality name to mean and standard deviation that were taken out, each broadcasts to a batch.
         values: Label to the words for its numbers from 0; numbers of other labels speak for themselves.
+        left_out: Samples of the data set that are in no part, by name, with the reason.
     """
 
     name: str
@@ -146,6 +148,7 @@ class MultimodalData:
     names: tuple[str, ...] = field(default=(), repr=False)
     scales: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
     values: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
+    left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
 
     def in_units(self, modality: str, values: Tensor) -> Tensor:
         """Return standardised values ``(batch, *shape)`` in the units of the data set."""
@@ -158,11 +161,11 @@ class MultimodalData:
         """Return the same with every target of a class that is not among `classes` `UNSCORED`, in all parts.
 
         Raises:
-            ValueError: No class would be left.
+            UserError: No class would be left.
         """
         counted = torch.tensor([name in classes for name in self.classes])
         if not counted.any():
-            raise ValueError(
+            raise UserError(
                 f"`classes` (={list(classes)}) must hold some of those of '{self.name}': {list(self.classes)}."
             )
 
@@ -182,7 +185,7 @@ class MultimodalData:
         """Return the same splits with some of the modalities only."""
         unknown = sorted(set(names) - set(self.modalities))
         if unknown:
-            raise ValueError(f"Unknown modality {unknown} of '{self.name}'; it has {list(self.modalities)}.")
+            raise UserError(f"Unknown modality {unknown} of '{self.name}'; it has {list(self.modalities)}.")
 
         def part(samples: Samples) -> Samples:
             return Samples({name: samples.inputs[name] for name in names}, samples.target, samples.labels)
@@ -209,6 +212,7 @@ def split_and_standardise(
     labels: Mapping[str, Tensor] | None = None,
     names: Sequence[str] = (),
     values: Mapping[str, Sequence[str]] | None = None,
+    left_out: Mapping[str, str] | None = None,
 ) -> MultimodalData:
     """Cut a data set into its parts and standardise all of them by the statistics of the training part.
 
@@ -227,6 +231,7 @@ def split_and_standardise(
         labels: What else is known of each sample, ``(samples,)`` each.
         names: Of the samples.
         values: Label to the words for its numbers from 0.
+        left_out: Samples that are not among them, by name, with the reason.
     """
     columns = {key: Whole(values) if isinstance(values, Tensor) else values for key, values in inputs.items()}
     scales = {
@@ -255,4 +260,5 @@ def split_and_standardise(
         names=tuple(names),
         scales=scales,
         values=dict(values or {}),
+        left_out=dict(left_out or {}),
     )

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from examples.data.columns import Rows
 from examples.data.splits import PARTS, Split
+from examples.errors import UserError
 
 
 class Collection(NamedTuple):
@@ -52,7 +53,7 @@ def pair_up(
         Positions in both collections, ``(pairs, 2)``, and the split of these pairs.
 
     Raises:
-        ValueError: See `draw_pairs`; names the part.
+        UserError: See `draw_pairs`; names the part.
     """
     drawn = []
     for part, count in zip(PARTS, counts, strict=True):
@@ -61,8 +62,8 @@ def pair_up(
             chosen = draw_pairs(
                 first.labels[pools[0]], second.labels[pools[1]], count, seed=seed if part == "train" else 0
             )
-        except ValueError as error:
-            raise ValueError(f"Part `{part}`: {error}") from error
+        except UserError as error:
+            raise UserError(f"Part `{part}`: {error}") from error
         drawn.append(np.stack([pools[0][chosen[:, 0]], pools[1][chosen[:, 1]]], axis=1))
     starts = np.cumsum([len(pairs) for pairs in drawn])
     return np.concatenate(drawn), Split(*np.split(np.arange(starts[-1]), starts[:-1]))
@@ -84,7 +85,7 @@ def draw_pairs(first: ArrayLike, second: ArrayLike, count: int, *, seed: int) ->
         Positions in both collections, ``(count, 2)``, in random order.
 
     Raises:
-        ValueError: The classes differ, or there are fewer pairs than that.
+        UserError: The classes differ, or there are fewer pairs than that.
     """
     random = np.random.default_rng(seed)
     left, right = np.asarray(first), np.asarray(second)
@@ -92,7 +93,7 @@ def draw_pairs(first: ArrayLike, second: ArrayLike, count: int, *, seed: int) ->
         return np.empty((0, 2), dtype=np.int64)
     classes = np.unique(left)
     if classes.tolist() != np.unique(right).tolist():
-        raise ValueError(
+        raise UserError(
             f"both collections must have the same classes; they have {classes.tolist()} and "
             f"{np.unique(right).tolist()}."
         )
@@ -102,7 +103,7 @@ def draw_pairs(first: ArrayLike, second: ArrayLike, count: int, *, seed: int) ->
         other = random.permutation(np.flatnonzero(right == label))
         wanted = count // len(classes) + (number < count % len(classes))
         if wanted > len(one) * len(other):
-            raise ValueError(
+            raise UserError(
                 f"{count} pairs take {wanted} of class {label}, and there are {len(one) * len(other)}."
             )
         step = np.arange(wanted)

@@ -1,8 +1,6 @@
 """Where a data set lies, where its decoded copy goes, and what to do about files that cannot be read."""
 
-import hashlib
-import json
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, NamedTuple, TypeAlias
@@ -33,15 +31,9 @@ class Place:
         root = Path() if self.root is None else self.root
         return root.parent if root.is_file() else root
 
-    def decoded(self, name: str, settings: Mapping[str, object]) -> Path:
-        """Return the folder of one decoded copy; other settings have another folder.
-
-        Args:
-            name: Of the data set.
-            settings: Everything that decides what the copy holds.
-        """
-        digest = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:12]
-        return (self.cache or self.folder() / "maskfusion-cache") / f"{name}-{digest}"
+    def copies(self) -> Path:
+        """Return the folder for decoded copies."""
+        return self.cache or self.folder() / "maskfusion-cache"
 
 
 class Finding(NamedTuple):
@@ -63,3 +55,14 @@ class Finding(NamedTuple):
 def counted(what: str, unit: str, found: int, expected: int) -> Finding:
     """Return what `data check` says of a count."""
     return Finding(what, f"{expected:,} {unit}", f"{found:,}", found == expected)
+
+
+def none_of(what: str, names: Sequence[str]) -> Finding:
+    """Return what `data check` says of things that should not be there."""
+    listed = ", ".join(names[:5]) + (f" ... ({len(names):,})" if len(names) > 5 else "")
+    return Finding(what, "none", listed or "none", not names)
+
+
+def looked_in(place: Place, what: str = "the data set") -> Finding:
+    """Return what `data check` says of the folder it looks at."""
+    return Finding("folder", what, str(place.folder().resolve()), good=True)

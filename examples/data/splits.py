@@ -1,12 +1,14 @@
 """Who learns from what: splits drawn by sample or by group, and as small JSON files of names."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
+
+from examples.errors import UserError
 
 PARTS = ("train", "validation", "test")
 
@@ -29,10 +31,10 @@ class Split:
         """Refuse a sample in two parts, and a part to learn from or to score that is empty."""
         for name in ("train", "test"):
             if not len(getattr(self, name)):
-                raise ValueError(f"`{name}` of a split must hold at least one sample.")
+                raise UserError(f"`{name}` of a split must hold at least one sample.")
         everything = np.concatenate([self.train, self.validation, self.test])
         if len(np.unique(everything)) < len(everything):
-            raise ValueError("A split must not hold a sample twice.")
+            raise UserError("A split must not hold a sample twice.")
 
     def write(self, path: Path, names: Sequence[str]) -> None:
         """Write the names of the samples of each part as JSON."""
@@ -41,19 +43,28 @@ class Split:
         path.write_text(json.dumps(named, indent=1) + "\n", encoding="utf-8")
 
     @classmethod
-    def read(cls, path: Path, names: Sequence[str]) -> "Split":
+    def read(cls, path: Path, names: Sequence[str], *, left_out: Container[str] = ()) -> "Split":
         """Read what `write` wrote.
 
+        Args:
+            path: Of the file.
+            names: Of the samples.
+            left_out: Names that the file may hold and that are not among them; they are in no part.
+
         Raises:
-            ValueError: The file lacks a part, or names a sample that is not there.
+            UserError: The file is no such file, lacks a part, or names a sample that is not there.
         """
-        named = json.loads(path.read_text(encoding="utf-8"))
+        try:
+            named = json.loads(path.read_text(encoding="utf-8-sig"))
+        except ValueError as error:
+            raise UserError(f"'{path}' is not JSON in UTF-8 ({error}).") from error
         if not isinstance(named, dict) or set(named) != set(PARTS):
-            raise ValueError(f"'{path}' must be a JSON object of {list(PARTS)}.")
+            raise UserError(f"'{path}' must be a JSON object of {list(PARTS)}.")
+        named = {part: [name for name in named[part] if name not in left_out] for part in PARTS}
         position = {name: number for number, name in enumerate(names)}
         unknown = sorted({name for part in PARTS for name in named[part]} - set(position))
         if unknown:
-            raise ValueError(
+            raise UserError(
                 f"'{path}' names samples that are not there: {unknown[:5]} ({len(unknown)} in all)."
             )
         return cls(*(_positions([position[name] for name in named[part]]) for part in PARTS))
@@ -69,7 +80,7 @@ def split_at_random(samples: int, validation: int, test: int, *, seed: int) -> S
         seed: Of the draw.
     """
     if min(validation, test) < 0 or validation + test >= samples:
-        raise ValueError(
+        raise UserError(
             f"`validation` (={validation}) and `test` (={test}) must leave some of {samples} samples."
         )
     order = np.random.default_rng(seed).permutation(samples)
@@ -93,7 +104,7 @@ def split_by_group(groups: ArrayLike, validation: Sequence[int | str], test: Seq
     absent = [group for group in (*validation, *test) if group not in values]
     both = sorted(set(map(str, validation)) & set(map(str, test)))
     if absent or both:
-        raise ValueError(
+        raise UserError(
             f"`validation` (={list(validation)}) and `test` (={list(test)}) must be groups that are there and "
             f"differ; there are {np.unique(values).tolist()}."
         )
@@ -113,7 +124,7 @@ def draw_groups(groups: ArrayLike, validation: float, test: float, *, seed: int)
     names = np.unique(np.asarray(groups))
     counts = [max(1, round(share * len(names))) for share in (validation, test)]
     if sum(counts) >= len(names):
-        raise ValueError(
+        raise UserError(
             f"`validation` (={validation}) and `test` (={test}) must leave some of {len(names)} groups."
         )
     order = np.random.default_rng(seed).permutation(names)

@@ -4,41 +4,51 @@ import zipfile
 import zlib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-Shape = tuple[int | None, ...]
+from examples.data.reading.exact import exact
+from examples.data.reading.files import UnreadableError, look
+from examples.data.reading.records import Layout
 
 
-def read_arrays(path: Path, expected: Mapping[str, Shape], *, source: str) -> dict[str, NDArray[np.generic]]:
+def read_arrays(path: Path, expected: Mapping[str, Layout], *, source: str) -> dict[str, NDArray[Any]]:
     """Read named arrays from an ``.npz`` file and check them.
 
     Args:
         path: The file.
-        expected: Array name to shape; ``None`` is an axis of any length, the first axis is the sample.
+        expected: Array name to dtype and shape of one sample; the first axis of an array is the sample.
         source: A sentence that says where the file comes from.
 
+    Returns:
+        Arrays of exactly these types.
+
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read, or an array is missing or has another shape.
+        UnreadableError: There is no such file or it cannot be read, an array is missing or has another shape, or a value
+            does not fit the type.
     """
-    wanted = ", ".join(f"{name} {_text(shape)}" for name, shape in expected.items())
+    wanted = ", ".join(f"{name} {_text(layout.shape)}" for name, layout in expected.items())
     help_text = f"Expected a NumPy .npz file with the arrays {wanted}. {source}"
     if not path.is_file():
-        raise FileNotFoundError(f"No file at '{path}'. {help_text}")
+        raise UnreadableError(f"No file at '{path.absolute()}'. {help_text}")
+    look(path)
     try:
         arrays = _load(path, expected)
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError) as error:
-        raise ValueError(f"'{path}' is damaged or cut short ({error}). {help_text}") from error
+        raise UnreadableError(f"'{path}' is damaged or cut short ({error}). {help_text}") from error
     missing = [name for name in expected if name not in arrays]
     if missing:
-        raise ValueError(f"'{path}' lacks the arrays {missing}. {help_text}")
+        raise UnreadableError(f"'{path}' lacks the arrays {missing}. {help_text}")
     _check_shapes(path, arrays, expected, help_text)
-    return arrays
+    return {
+        name: exact(arrays[name], layout.dtype, f"'{path}': array `{name}`")
+        for name, layout in expected.items()
+    }
 
 
-def _load(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:
+def _load(path: Path, names: Iterable[str]) -> dict[str, NDArray[Any]]:
     with path.open("rb") as stream, zipfile.ZipFile(stream):  # a clear error where it is no archive at all
         stream.seek(0)
         with np.load(stream, allow_pickle=False) as file:
@@ -46,17 +56,21 @@ def _load(path: Path, names: Iterable[str]) -> dict[str, NDArray[np.generic]]:
 
 
 def _check_shapes(
-    path: Path, arrays: Mapping[str, NDArray[np.generic]], expected: Mapping[str, Shape], help_text: str
+    path: Path, arrays: Mapping[str, NDArray[Any]], expected: Mapping[str, Layout], help_text: str
 ) -> None:
-    for name, shape in expected.items():
+    for name, layout in expected.items():
         found = arrays[name].shape
-        if len(found) != len(shape) or any(b not in (None, a) for a, b in zip(found, shape, strict=True)):
-            raise ValueError(f"'{path}': array `{name}` has shape {found}, not {_text(shape)}. {help_text}")
+        if len(found) < 1 or found[1:] != layout.shape:
+            raise UnreadableError(
+                f"'{path}': array `{name}` has shape {found}, not {_text(layout.shape)}. {help_text}"
+            )
     counts = {name: len(values) for name, values in arrays.items()}
-    if len(set(counts.values())) > 1:
-        raise ValueError(f"'{path}': the arrays disagree on the number of samples, {counts}. {help_text}")
+    if len(set(counts.values())) > 1 or not all(counts.values()):
+        raise UnreadableError(
+            f"'{path}': the arrays must have as many samples each, and at least one; they have {counts}. {help_text}"
+        )
 
 
-def _text(shape: Shape) -> str:
-    sizes = ", ".join("n" if size is None else str(size) for size in shape)
-    return f"({sizes},)" if len(shape) == 1 else f"({sizes})"
+def _text(shape: tuple[int, ...]) -> str:
+    sizes = ", ".join(["n", *map(str, shape)])
+    return f"({sizes},)" if not shape else f"({sizes})"

@@ -1,7 +1,8 @@
 """Clips of a speaking face, as CREMA-D and RML hold them: frames around the middle, and the sound as a spectrogram."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from examples.data.columns import Column, OneFrame, Standardised, Whole
 from examples.data.contract import Kind
-from examples.data.place import Finding, Place
-from examples.data.reading.cache import Decoded, Item, Layout, UnreadableError, decode_once
+from examples.data.reading.cache import Decoded, Decoding, Item
+from examples.data.reading.files import UnreadableError
 from examples.data.reading.media import NoSoundError, read_frames, read_sound
+from examples.data.reading.records import Layout
 from examples.data.reading.spectrogram import MelSpectrogram, fit
 from examples.data.splits import Split, draw_groups, split_at_random
+from examples.errors import UserError
 
 KINDS: dict[str, Kind] = {"color": "image", "audio": "image"}
 SHARE = (
@@ -42,18 +45,17 @@ class Recording:
     seconds: float | None
 
 
-def decode_clips(
-    name: str, place: Place, items: Sequence[Item], recording: Recording, refuse: Callable[[Item], object]
-) -> Decoded:
-    """Decode every clip once.
+def clip_decoding(
+    name: str, items: Sequence[Item], recording: Recording, refuse: Callable[[Item], object]
+) -> Decoding:
+    """Return how clips are decoded.
 
     Arrays: ``color`` (``(clips, 2 * around + 1, 3, 128, 128)``, uint8), ``frames``, how many of these frames hold
     anything (``(clips,)``), and ``audio`` in decibels (``(clips, 1, 256, 256)``, float32, low bands first).
 
     Args:
         name: Of the data set.
-        place: Where the copy goes.
-        items: The clips; their sound is that of their first file that has any.
+        items: The clips; their sound is their own, or that of a spare file where they have none.
         recording: What is taken of them.
         refuse: Raises `UnreadableError` for a clip of which too little is known.
     """
@@ -80,8 +82,9 @@ def decode_clips(
             "audio": fit(spectrogram(sound), _BANDS)[None],
         }
 
-    return decode_once(
-        place.decoded(name, {**asdict(recording), "size": _SIZE, "bands": _BANDS}),
+    return Decoding(
+        name,
+        {**asdict(recording), "size": _SIZE, "bands": _BANDS},
         items,
         {
             "color": Layout("uint8", (window, 3, _SIZE, _SIZE)),
@@ -89,14 +92,12 @@ def decode_clips(
             "audio": Layout("float32", (1, _BANDS, _BANDS)),
         },
         decode,
-        on_error=place.on_error,
     )
 
 
 def columns(clips: Decoded) -> dict[str, Column]:
     """Return one frame of every clip, ``(3, 128, 128)`` in 0 to 1, and the sound, ``(1, 256, 256)`` in decibels."""
-    frames = np.maximum(clips.arrays["frames"][:], 1)  # clips that could not be read have none
-    color = OneFrame(clips.arrays["color"], frames)
+    color = OneFrame(clips.arrays["color"], clips.arrays["frames"][:])
     return {
         "color": Standardised(color, np.arange(len(color)), torch.tensor(0.0), torch.tensor(255.0)),
         "audio": Whole(clips.arrays["audio"]),
@@ -104,42 +105,34 @@ def columns(clips: Decoded) -> dict[str, Column]:
 
 
 def split_clips(
-    split: str, names: Sequence[str], speakers: ArrayLike, good: NDArray[np.int64], *, seed: int
+    split: str, names: Sequence[str], speakers: ArrayLike, left_out: Mapping[str, str], *, seed: int
 ) -> Split:
     """Return who learns from what.
 
     Args:
         split: "random" draws clips, "speakers" draws speakers, so that none is in two parts; or the path of a file
-            that `Split.write` wrote, of which clips that cannot be read are left out.
-        names: Of all clips.
-        speakers: Of all clips.
-        good: Positions of the clips that can be read.
+            that `Split.write` wrote, of which clips that were left out are left out.
+        names: Of the clips.
+        speakers: Of the clips.
+        left_out: Clips that are not among them, by name.
         seed: Of the draw.
     """
     if split == "random":
-        held = max(1, round(SHARE * len(good)))
-        drawn = split_at_random(len(good), held, held, seed=seed)
-    elif split == "speakers":
-        drawn = draw_groups(np.asarray(speakers)[good], SHARE, SHARE, seed=seed)
-    elif Path(split).is_file():
-        read = Split.read(Path(split), names)
-        return Split(*(np.intersect1d(part, good) for part in (read.train, read.validation, read.test)))
-    else:
-        raise ValueError(f"`split` (='{split}') must be 'random', 'speakers' or the path of a JSON file.")
-    return Split(good[drawn.train], good[drawn.validation], good[drawn.test])
-
-
-def none_of(what: str, names: Sequence[str]) -> Finding:
-    """Return what `data check` says of things that should not be there."""
-    listed = ", ".join(names[:5]) + (f" ... ({len(names):,})" if len(names) > 5 else "")
-    return Finding(what, "none", listed or "none", not names)
+        held = max(1, round(SHARE * len(names)))
+        return split_at_random(len(names), held, held, seed=seed)
+    if split == "speakers":
+        return draw_groups(np.asarray(speakers), SHARE, SHARE, seed=seed)
+    if Path(split).is_file():
+        return Split.read(Path(split), names, left_out=left_out)
+    raise UserError(f"`split` (='{split}') must be 'random', 'speakers' or the path of a JSON file.")
 
 
 def _sound(item: Item, recording: Recording) -> NDArray[np.float32]:
-    for path in item.files:
-        if path == item.files[0] or path.is_file():
-            try:
-                return read_sound(path, recording.rate, seconds=recording.seconds)
-            except NoSoundError:
-                continue
-    raise UnreadableError(f"'{item.files[0]}' has no sound track")
+    read = partial(read_sound, rate=recording.rate, seconds=recording.seconds)
+    try:
+        return read(item.files[0])
+    except NoSoundError:
+        spare = next((path for path in item.spare if path.is_file()), None)
+        if spare is None:
+            raise
+        return read(spare)

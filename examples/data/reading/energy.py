@@ -4,6 +4,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from examples.errors import UserError
+
 _BLOCK = 4096  # images at once
 
 
@@ -18,7 +20,7 @@ class EnergyReduction:
         share: Of the energy that is left, above 0 and up to 1.
 
     Raises:
-        ValueError: The share is none.
+        UserError: The share is none.
 
     Reference:
         V. Vielzeuf et al., CentralNet, ECCV workshops 2018: the images of AV-MNIST lost 75 % of their energy by PCA.
@@ -27,7 +29,7 @@ class EnergyReduction:
 
     def __init__(self, images: NDArray[np.generic], share: float) -> None:
         if not 0 < share <= 1:
-            raise ValueError(f"`share` (={share}) must be above 0 and at most 1.")
+            raise UserError(f"`share` (={share}) must be above 0 and at most 1.")
         flat = torch.as_tensor(images).flatten(1)
         total = torch.zeros(flat.shape[1], dtype=torch.float64)
         square = torch.zeros(flat.shape[1], flat.shape[1], dtype=torch.float64)

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from examples.errors import UserError
+
 
 @contextmanager
 def needs(extra: str) -> Iterator[None]:
@@ -12,12 +14,11 @@ def needs(extra: str) -> Iterator[None]:
         extra: Of this repository, see ``pyproject.toml``.
 
     Raises:
-        ModuleNotFoundError: Names the package and the command.
+        UserError: Names the package and the command.
     """
     try:
         yield
     except ModuleNotFoundError as error:
-        raise ModuleNotFoundError(
-            f'This data set needs the package {error.name}: pip install -c constraints.txt ".[{extra}]"',
-            name=error.name,
+        raise UserError(
+            f'This data set needs the package {error.name}: pip install -c constraints.txt ".[{extra}]"'
         ) from error

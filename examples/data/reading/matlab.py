@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.exact import exact
 from examples.data.reading.extras import needs
+from examples.data.reading.files import UnreadableError, look
 
 Value = NDArray[Any]
 
@@ -30,8 +31,7 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
     Raises:
         UnreadableError: There is no such file, it is damaged, or a variable is missing.
     """
-    if not path.is_file():
-        raise UnreadableError(f"there is no file '{path}'")
+    look(path)
     import scipy.io  # takes half a second, and few data sets need it
 
     try:
@@ -41,6 +41,31 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
             f"'{path}' is damaged or no MATLAB file of format 7 or older ({error})"
         ) from error
     return {name: np.asarray(value) for name, value in _chosen(path, variables, names).items()}
+
+
+def numbers(
+    path: Path, found: Mapping[str, Value], name: str, shape: tuple[int | None, ...], dtype: DTypeLike
+) -> Value:
+    """Return a variable as numbers of a type that holds them exactly.
+
+    Args:
+        path: Of the file, for errors.
+        found: What `read_mat` gave.
+        name: Of the variable.
+        shape: That it must have; None is any length above 0.
+        dtype: NumPy's name of the type.
+
+    Raises:
+        UnreadableError: It has another shape, is no numbers, or a number does not fit.
+    """
+    values = found[name]
+    fits = len(values.shape) == len(shape) and all(
+        have == want or (want is None and have) for have, want in zip(values.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted = tuple("any" if axis is None else axis for axis in shape)
+        raise UnreadableError(f"'{path}': {name} must have shape {wanted}; it has {values.shape}")
+    return exact(values, dtype, f"'{path}': {name}")
 
 
 def text(value: Value) -> str:
@@ -67,11 +92,11 @@ def open_hdf5(path: Path, names: Sequence[str], *, chunk_bytes: int) -> Iterator
         Datasets of h5py by name, their axes in the opposite order of MATLAB's.
 
     Raises:
-        ModuleNotFoundError: h5py is missing; names the extra.
-        UnreadableError: The file is damaged or cut, or a variable is missing.
+        UserError: h5py is missing; names the extra. The file is damaged or cut, or a variable is missing.
     """
     with needs("media"):
         import h5py
+    look(path)
     try:
         file = h5py.File(path, "r", rdcc_nbytes=chunk_bytes)
     except OSError as error:
@@ -108,5 +133,7 @@ def _chosen(path: Path, there: Mapping[str, Any], names: Sequence[str]) -> dict[
     """Return what is called `names`; refuse a file that lacks some."""
     missing = [name for name in names if name not in there]
     if missing:
-        raise UnreadableError(f"'{path}' lacks {missing}")
+        raise UnreadableError(
+            f"'{path}' lacks {missing}; it holds {sorted(n for n in there if n[:1] not in '_#')}"
+        )
     return {name: there[name] for name in names}

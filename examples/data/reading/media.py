@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from io import BytesIO
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,17 +10,16 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.data.reading.cache import UnreadableError
 from examples.data.reading.extras import needs
+from examples.data.reading.files import UnreadableError, look
 
 if TYPE_CHECKING:
     from av import AudioFrame, Packet, VideoFrame
     from av.container import InputContainer
+    from PIL.Image import Image as Picture
 
 Frame = TypeVar("Frame", "AudioFrame", "VideoFrame")
 
-_POINTER = b"version https://git-lfs"  # how a file begins that Git LFS has not fetched
-_KEPT = 0.8  # of the bytes that a file says it has; with fewer it was cut
 _GAP = 0.25  # of a clip may lack pictures
 _DAMAGED = 0.1  # players skip what is damaged, and so do we, up to this share
 
@@ -28,33 +28,68 @@ class NoSoundError(UnreadableError):
     """A file without a sound track, or with an empty one."""
 
 
-def read_image(path: Path, size: tuple[int, int] | None = None, mode: str = "RGB") -> NDArray[np.uint8]:
-    """Read an image of any format that Pillow knows.
-
-    Args:
-        path: Of the file.
-        size: Height and width in pixels that the whole image is resized to; its own by default.
-        mode: "RGB", or "L" for grey.
+def read_image(path: Path) -> NDArray[np.uint8]:
+    """Read an image of any format that Pillow knows, in red, green and blue.
 
     Returns:
-        ``(channels, height, width)``, uint8.
+        ``(3, height, width)``, uint8.
 
     Raises:
         UnreadableError: The file is missing, empty, damaged or cut.
     """
+    return np.asarray(_pixels(path, path, "RGB"), dtype=np.uint8).transpose(2, 0, 1)
+
+
+def read_numbers(path: Path) -> NDArray[Any]:
+    """Read an image whose pixels are numbers, such as depths or classes, as they are stored.
+
+    Returns:
+        ``(height, width)``, of the integer type that holds them.
+
+    Raises:
+        UnreadableError: The file is missing, empty, damaged or cut, or has several channels.
+    """
+    return _flat(path, _pixels(path, path, None))
+
+
+def decode_numbers(path: Path, content: bytes) -> NDArray[Any]:
+    """Return the same of an image that is part of a file."""
+    return _flat(path, _pixels(path, BytesIO(content), None))
+
+
+def decode_image(path: Path, content: bytes) -> NDArray[np.uint8]:
+    """Return the image that part of a file is, in red, green and blue, ``(3, height, width)``."""
+    return np.asarray(_pixels(path, BytesIO(content), "RGB"), dtype=np.uint8).transpose(2, 0, 1)
+
+
+def resize(image: NDArray[np.uint8], height: int, width: int) -> NDArray[np.uint8]:
+    """Return an image ``(3, height, width)`` in another size, averaged where it shrinks."""
+    from PIL import Image
+
+    pixels = Image.fromarray(np.ascontiguousarray(image.transpose(1, 2, 0)))
+    return np.asarray(pixels.resize((width, height), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
+
+
+def _flat(path: Path, pixels: "Picture") -> NDArray[Any]:
+    values = np.asarray(pixels)
+    if values.ndim != 2:
+        raise UnreadableError(
+            f"'{path}' must have one number for each pixel; it has {values.shape[2]} channels"
+        )
+    return values
+
+
+def _pixels(path: Path, source: Path | BytesIO, mode: str | None) -> "Picture":
     with needs("media"):
         from PIL import Image
 
-    _refuse_hollow(path)
+    if source is path:
+        look(path)
     try:
-        with Image.open(path) as image:
-            pixels = image.convert(mode)
-            if size is not None:
-                pixels = pixels.resize((size[1], size[0]), Image.Resampling.BILINEAR)
+        with Image.open(source) as image:
+            return image.convert(mode) if mode else image.copy()
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
         raise UnreadableError(f"'{path}' is damaged or no image ({error})") from error
-    values = np.asarray(pixels)
-    return values[None] if values.ndim == 2 else values.transpose(2, 0, 1)
 
 
 def read_frames(
@@ -142,7 +177,7 @@ def _opened(path: Path) -> Iterator["InputContainer"]:
     with needs("media"):
         import av
 
-    _refuse_hollow(path)
+    look(path)
     try:
         with av.open(path) as container:
             yield container
@@ -197,20 +232,3 @@ def _square(frame: NDArray[np.uint8], crop: float, size: int, *, from_top: bool)
     top, left = 0 if from_top else (height - side) // 2, (width - side) // 2
     square = Image.fromarray(frame[top : top + side, left : left + side])
     return np.asarray(square.resize((size, size), Image.Resampling.BILINEAR)).transpose(2, 0, 1)
-
-
-def _refuse_hollow(path: Path) -> None:
-    """Refuse what is no file, or only seems to be one."""
-    try:
-        with path.open("rb") as file:
-            start = file.read(32)
-        size = path.stat().st_size
-    except OSError as error:
-        raise UnreadableError(f"'{path}' cannot be opened ({error.strerror})") from error
-    if not start:
-        raise UnreadableError(f"'{path}' is empty")
-    if start.startswith(_POINTER):
-        raise UnreadableError(f"'{path}' is a pointer of Git LFS; `git lfs pull` brings the file itself")
-    said = int.from_bytes(start[4:8], "little")
-    if start.startswith(b"RIFF") and said != 0xFFFFFFFF and size < _KEPT * said:  # wav and avi
-        raise UnreadableError(f"'{path}' is cut: it says that it has {said + 8:,} bytes and has {size:,}")

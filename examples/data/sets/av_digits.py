@@ -15,6 +15,7 @@ from examples.data.sets.fsdd import Clips, check_fsdd, read_fsdd
 from examples.data.sets.mnist import CLASSES, as_maps, check_mnist, read_mnist
 from examples.data.sets.mnist import SOURCE as MNIST
 from examples.data.splits import Split, draw_groups, split_by_group
+from examples.errors import UserError
 
 SOURCE = f"One folder with both. {MNIST} {FSDD}"
 _TEST_TAKES, _VALIDATION_TAKES = range(5), range(5, 10)
@@ -56,13 +57,14 @@ def load_av_digits(
         test_pairs: For the test; the same.
 
     Raises:
-        FileNotFoundError: A file is not there; says which, and where to get it.
-        ValueError: A file is damaged or holds something else, a speaker is not there, or there are fewer pairs.
+        UserError: A file is not there (says which, and where to get it), damaged or holds something else, a speaker is not
+            there, or there are fewer pairs.
     """
-    mnist, clips = read_mnist(place.folder()), read_fsdd(place)
+    mnist = read_mnist(place)
+    clips, left_out = read_fsdd(place)
     known = np.unique(clips.speakers)
     if not set(speakers) <= set(known.tolist()):
-        raise ValueError(f"`speakers` (={list(speakers)}) must be some of {known.tolist()}.")
+        raise UserError(f"`speakers` (={list(speakers)}) must be some of {known.tolist()}.")
     if speakers:
         heard = np.isin(clips.speakers, list(speakers))
         clips = Clips(clips.sounds[heard], clips.digits[heard], clips.speakers[heard], clips.takes[heard])
@@ -84,6 +86,7 @@ def load_av_digits(
         split=parts,
         labels={"speaker": torch.as_tensor(speaker[right])},
         values={"speaker": known.tolist()},
+        left_out=left_out,
         names=[
             f"mnist {number}, fsdd {digit}_{speaker}_{take}"
             for number, digit, speaker, take in zip(
@@ -94,8 +97,8 @@ def load_av_digits(
 
 
 def check_av_digits(place: Place) -> list[Finding]:
-    """Read MNIST, count the clips without decoding them."""
-    return [*check_mnist(place.folder()), *check_fsdd(place)]
+    """Read MNIST, look at the clips."""
+    return [*check_mnist(place), *check_fsdd(place)]
 
 
 def _split(clips: Clips, by: str, validation: Sequence[str], test: Sequence[str], seed: int) -> Split:
@@ -107,7 +110,7 @@ def _split(clips: Clips, by: str, validation: Sequence[str], test: Sequence[str]
     if by == "speakers":
         return draw_groups(clips.speakers, _SHARE, _SHARE, seed=seed)
     if by != "takes" or validation or test:
-        raise ValueError(
+        raise UserError(
             f"`split` (='{by}') must be 'speakers', 'turns' or 'takes', and only with 'speakers' speakers are named; they "
             f"are {[*validation, *test]}."
         )

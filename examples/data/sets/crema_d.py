@@ -1,22 +1,25 @@
 """CREMA-D: 7,442 clips of 91 actors who speak 12 sentences in six emotions: face and voice. Bring the files yourself."""
 
-import csv
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import torch
 
 from examples.data.contract import UNSCORED, MultimodalData, split_and_standardise
-from examples.data.place import Finding, Place, counted
-from examples.data.reading.cache import Item, UnreadableError
-from examples.data.reading.clips import KINDS, Recording, columns, decode_clips, none_of, split_clips
+from examples.data.place import Finding, Place, counted, looked_in, none_of
+from examples.data.reading.cache import Decoding, Item, decode_once
+from examples.data.reading.check import first_bytes, sampled
+from examples.data.reading.clips import KINDS, Recording, clip_decoding, columns, split_clips
+from examples.data.reading.files import UnreadableError, entry, files_in, locate, read_table
 
 SOURCE = (
     "Data: CREMA-D, H. Cao, D. Cooper, M. Keutmann, R. Gur, A. Nenkova, R. Verma, IEEE Trans. Affective Computing 2014, "
     "https://github.com/CheyneyComputerScience/CREMA-D, Open Database License. Its clips are in Git LFS: run "
-    "`git lfs pull` in the clone, a zip archive of it holds pointers only. Name the clone with --root."
+    '`git lfs pull --include "VideoFlash,AudioWAV"` in the clone (2.4 GB); a zip archive of it holds pointers only. Name the '
+    "clone with --root."
 )
+VIDEO, SOUND, LIST, PEOPLE = "VideoFlash", "AudioWAV", "SentenceFilenames.csv", "VideoDemographics.csv"
 CLASSES = ("anger", "disgust", "fear", "happy", "neutral", "sad")
 CATEGORIES: dict[str, tuple[str, ...]] = {
     "sentence": ("IEO", "TIE", "IOM", "IWW", "TAI", "MTI", "IWL", "ITH", "DFA", "ITS", "TSI", "WSI"),
@@ -32,11 +35,10 @@ FAULTY = {
     "1076_MTI_NEU_XX": "has no sound",
     "1076_MTI_SAD_XX": "shows no face and has no sound",
 }
-"""Clips that users of the data set have found to be broken, see its issue 8. The published splits hold all of them."""
+"""Clips that users of the data set have found to be broken, see its issue 8. They are left out unless they are asked for."""
 
 _EMOTIONS = ("ANG", "DIS", "FEA", "HAP", "NEU", "SAD")
 _CLIPS, _ACTORS = 7442, 91
-_POINTER = 200  # bytes; a pointer of Git LFS has fewer, a clip many more
 _RECORDING = Recording(around=15, crop=280 / 360, from_top=True, rate=44100, seconds=None)
 
 
@@ -57,7 +59,7 @@ class Name(NamedTuple):
 
 
 def load_crema_d(
-    place: Place, *, seed: int = 0, split: str = "random", standardise: bool = True
+    place: Place, *, seed: int = 0, split: str = "random", standardise: bool = True, faulty: bool = False
 ) -> MultimodalData:
     """Return a frame of each clip as color, ``(3, 128, 128)``, and its sound as audio, ``(1, 256, 256)``.
 
@@ -75,57 +77,64 @@ def load_crema_d(
     Args:
         place: The data set's own folder, with ``VideoFlash`` in it.
         seed: Of the split.
-        split: "random" (5,954 clips to learn from, 744 for validation, 744 to be scored, as published), "speakers"
-            (73, 9 and 9 actors), or the path of a JSON file that `Split.write` wrote.
+        split: "random" (744 clips for validation, 744 to be scored, as published, and the other 5,950 to learn from),
+            "speakers" (73, 9 and 9 actors), or the path of a JSON file that `Split.write` wrote.
         standardise: False keeps color in 0 to 1 and audio in decibels, as published.
+        faulty: Whether the four clips of `FAULTY` stay in, where they can be read.
     """
-    items = _items(place)
-    clips = decode_clips("crema-d", place, items, _RECORDING, lambda item: parse(item.name))
-    names = [item.name for item in items]
-    labels = _labels(names, _demographics(place.folder() / "VideoDemographics.csv"))
+    place = _locate(place)
+    faults = {} if faulty else FAULTY
+    people = _demographics(place.folder())
+    clips = decode_once(_decoding(place.folder(), faults), place)
+    labels = _labels(clips.names, people)
+    there = {name: why for name, why in faults.items() if _clip(place.folder(), name).is_file()}
     return split_and_standardise(
         "crema-d",
         columns(clips),
         labels.pop("emotion"),
         kinds=KINDS,
         classes=CLASSES,
-        split=split_clips(split, names, labels["actor"].numpy(), clips.good, seed=seed),
+        split=split_clips(split, clips.names, labels["actor"].numpy(), {**faults, **clips.problems}, seed=seed),
         standardise=standardise,
         labels=labels,
-        names=names,
+        names=clips.names,
         values=CATEGORIES,
+        left_out={**there, **clips.problems},
     )
 
 
 def check_crema_d(place: Place) -> list[Finding]:
-    """Look at the names and sizes of the files."""
+    """Look at names, sizes and first bytes of all files, and read some."""
+    place = _locate(place)
     folder = place.folder()
-    files = {path.stem: path for path in _files(folder / "VideoFlash", ".flv")}
-    listed = _listed(folder / "SentenceFilenames.csv")
-    known = [name for name in files if _parsed(name)]
-    people = _demographics(folder / "VideoDemographics.csv")
-    sound = len(_files(folder / "AudioWAV", ".wav"))
+    there = files_in(entry(folder, VIDEO), ".flv")
+    wav = files_in(entry(folder, SOUND), ".wav")
+    names = [path.stem for path in there]
+    known = [name for name in names if _parsed(name)]
+    listed = _listed(folder)
+    faults = [name for name in FAULTY if name in names]
     return [
-        counted("VideoFlash", "flv files", len(files), _CLIPS),
-        none_of(
-            "VideoFlash: pointers of Git LFS",
-            [name for name in files if files[name].stat().st_size < _POINTER],
-        ),
-        none_of("VideoFlash: names that say no emotion", sorted(set(files) - set(known))),
-        counted("VideoFlash", "actors", len({parse(name).actor for name in known}), _ACTORS),
-        counted("SentenceFilenames.csv", "clips", len(listed), _CLIPS),
-        none_of(
-            "SentenceFilenames.csv: clips without a file", [name for name in listed if name not in files]
-        ),
-        counted("VideoDemographics.csv", "actors", len(people), _ACTORS),
-        Finding("AudioWAV", "for clips without a sound track", f"{sound:,} wav files", True),
-        Finding(
-            "known faults",
-            "--on-error skip leaves out what cannot be read",
-            "; ".join(f"{name} {fault}" for name, fault in FAULTY.items() if name in files) or "none",
-            True,
-        ),
+        looked_in(place),
+        counted(VIDEO, "flv files", len(there), _CLIPS),
+        none_of(f"{VIDEO}: names that say no emotion", sorted(set(names) - set(known))),
+        counted(VIDEO, "actors", len({parse(name).actor for name in known}), _ACTORS),
+        first_bytes(VIDEO, there),
+        counted(LIST, "clips", len(listed), _CLIPS),
+        none_of(f"{LIST}: clips without a file", sorted(set(listed) - set(names))),
+        counted(PEOPLE, "actors", len(_demographics(folder)), _ACTORS),
+        first_bytes(f"{SOUND}, for clips without a sound track", wav),
+        sampled(_decoding(folder, FAULTY)),
+        Finding("known faults", "left out unless `faulty` is true", "; ".join(faults) or "none", good=True),
     ]
+
+
+def _locate(place: Place) -> Place:
+    return locate(
+        place,
+        lambda folder: bool(files_in(entry(folder, VIDEO), ".flv")),
+        sign=f"folder '{VIDEO}' with .flv files",
+        source=SOURCE,
+    )
 
 
 def parse(name: str) -> Name:
@@ -140,7 +149,7 @@ def parse(name: str) -> Name:
     )
     if name.count("_") != 3 or not actor.isdecimal() or not all(code in codes for code, codes in known):
         raise UnreadableError(
-            "the name does not say actor, sentence, emotion and level, as 1001_DFA_ANG_XX does"
+            f"the name '{name}' does not say actor, sentence, emotion and level, as 1001_DFA_ANG_XX does"
         )
     return Name(
         int(actor),
@@ -157,17 +166,21 @@ def _parsed(name: str) -> Name | None:
         return None
 
 
-def _items(place: Place) -> list[Item]:
-    """Return the clips that are listed or there; files that are listed only are found missing when they are read."""
-    folder = place.folder()
-    there = _files(folder / "VideoFlash", ".flv")
-    if not there:
-        raise FileNotFoundError(f"No .flv files in '{folder / 'VideoFlash'}'. {SOURCE}")
-    names = sorted({*_listed(folder / "SentenceFilenames.csv"), *(path.stem for path in there)})
-    return [
-        Item(name, (folder / "VideoFlash" / f"{name}.flv", folder / "AudioWAV" / f"{name}.wav"))
+def _clip(folder: Path, name: str) -> Path:
+    return entry(entry(folder, VIDEO), f"{name}.flv")
+
+
+def _decoding(folder: Path, left_out: Container[str]) -> Decoding:
+    """Return how to decode the clips that are listed or there; those that are listed only are found missing."""
+    video, sound = entry(folder, VIDEO), entry(folder, SOUND)
+    there = {path.stem: path for path in files_in(video, ".flv")}
+    names = sorted({*_listed(folder), *there})
+    items = [
+        Item(name, (there.get(name, video / f"{name}.flv"),), (sound / f"{name}.wav",))
         for name in names
+        if name not in left_out
     ]
+    return clip_decoding("crema-d", items, _RECORDING, lambda item: parse(item.name))
 
 
 def _labels(names: list[str], people: Mapping[int, Mapping[str, int]]) -> dict[str, torch.Tensor]:
@@ -180,34 +193,34 @@ def _labels(names: list[str], people: Mapping[int, Mapping[str, int]]) -> dict[s
     return {field: torch.tensor(numbers) for field, numbers in columns.items()}
 
 
-def _demographics(path: Path) -> dict[int, dict[str, int]]:
-    """Return age, sex, race and ethnicity of each actor; nothing where the file is missing."""
+def _demographics(folder: Path) -> dict[int, dict[str, int]]:
+    """Return age, sex, race and ethnicity of each actor; nothing where the file is missing.
 
-    def number(field: str, value: str) -> int:
-        if field == "age":
-            return int(value) if value.isdecimal() else -1
-        return CATEGORIES[field].index(value) if value in CATEGORIES[field] else -1
-
-    return {
-        int(row["ActorID"]): {
-            field.lower(): number(field.lower(), row.get(field) or "")
-            for field in ("Age", "Sex", "Race", "Ethnicity")
-        }
-        for row in _rows(path)
-        if (row.get("ActorID") or "").isdecimal()
-    }
-
-
-def _listed(path: Path) -> list[str]:
-    return [name for row in _rows(path) if (name := row.get("Filename"))]
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
+    Raises:
+        UnreadableError: It lacks a column, or a value is none that is known; names the line.
+    """
+    path = entry(folder, PEOPLE)
     if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        return list(csv.DictReader(file))
+        return {}
+    people = {}
+    for line, row in enumerate(read_table(path, ("ActorID", "Age", "Sex", "Race", "Ethnicity")), start=2):
+        if not (row["ActorID"].isdecimal() and (row["Age"] or "0").isdecimal()):
+            raise UnreadableError(
+                f"'{path}', line {line}: ActorID (='{row['ActorID']}') and Age (='{row['Age']}') must be numbers"
+            )
+        said = {"age": int(row["Age"] or -1)}
+        for column in ("Sex", "Race", "Ethnicity"):
+            words = CATEGORIES[column.lower()]
+            if row[column] and row[column] not in words:
+                raise UnreadableError(
+                    f"'{path}', line {line}: {column} (='{row[column]}') must be one of {list(words)}"
+                )
+            said[column.lower()] = words.index(row[column]) if row[column] else -1
+        people[int(row["ActorID"])] = said
+    return people
 
 
-def _files(folder: Path, suffix: str) -> list[Path]:
-    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith("."))
+def _listed(folder: Path) -> list[str]:
+    path = entry(folder, LIST)
+    rows = read_table(path, ("Filename",)) if path.is_file() else []
+    return [row["Filename"] for row in rows if row["Filename"]]

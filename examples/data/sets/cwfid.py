@@ -11,11 +11,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from examples.data.contract import UNSCORED, MultimodalData, Samples, split_and_standardise
-from examples.data.place import Finding, Place, counted
-from examples.data.reading.arrays import Shape, read_arrays
-from examples.data.reading.cache import Item, Layout, UnreadableError, decode_once
+from examples.data.place import Finding, Place, counted, looked_in
+from examples.data.reading.arrays import read_arrays
+from examples.data.reading.cache import Decoding, Item, decode_once
+from examples.data.reading.check import first_bytes, sampled
+from examples.data.reading.files import UnreadableError, entry, locate, read_text
 from examples.data.reading.media import read_image
+from examples.data.reading.records import Layout
 from examples.data.splits import Split
+from examples.errors import UserError
 
 FILE, SPLIT = "cwfid_quarter.npz", "train_test_split.yaml"
 SOURCE = (
@@ -40,6 +44,7 @@ class Fields(NamedTuple):
         classes: uint8, positions in `CLASSES`, ``(images, 242, 324)``.
         training: Positions on the official list for training that are not on the one for the test.
         test: Positions on the official list for the test.
+        left_out: Images that could not be read, by name, with the reason.
     """
 
     numbers: NDArray[np.int64]
@@ -47,6 +52,7 @@ class Fields(NamedTuple):
     classes: NDArray[np.uint8]
     training: NDArray[np.int64]
     test: NDArray[np.int64]
+    left_out: dict[str, str]
 
 
 def load_cwfid(
@@ -77,19 +83,19 @@ def load_cwfid(
             are not, a file is refused.
 
     Raises:
-        FileNotFoundError: There is no data; says where to get it.
-        UnreadableError: Files could not be read, and `place` says that this stops the run; names them.
-        ValueError: An option is impossible, or ``cwfid_quarter.npz`` is damaged or holds something else.
+        UserError: There is no data (says where to get it), files could not be read and `place` says that this stops the run,
+            an option is impossible, or ``cwfid_quarter.npz`` is damaged or holds something else.
     """
     if not 1 <= reduce <= min(_SIZE) // 4:
-        raise ValueError(f"`reduce` (={reduce}) must be at least 1 and at most {min(_SIZE) // 4}.")
+        raise UserError(f"`reduce` (={reduce}) must be at least 1 and at most {min(_SIZE) // 4}.")
     heights = [size // reduce for size in _SIZE]
     rows, columns = (size // tile if tile > 0 else 0 for size in heights)
     if tile % 4 or not rows:
-        raise ValueError(f"`tile` (={tile}) must be a multiple of 4, above 0 and at most {min(heights)}.")
+        raise UserError(f"`tile` (={tile}) must be a multiple of 4, above 0 and at most {min(heights)}.")
+    place = _locate(place)
     fields = _read_npz(place.file(FILE)) if place.file(FILE).is_file() else _read_png(place, channels)
     if not 0 <= validation < len(fields.training):
-        raise ValueError(
+        raise UserError(
             f"`validation` (={validation}) must be at least 0 and below {len(fields.training)}, the training images."
         )
     training = np.random.default_rng(seed).permutation(fields.training)
@@ -113,6 +119,7 @@ def load_cwfid(
             for row in range(rows)
             for column in range(columns)
         ],
+        left_out=fields.left_out,
     )
 
 
@@ -124,18 +131,29 @@ def class_shares(samples: Samples, classes: int = len(CLASSES)) -> Tensor:
 
 
 def check_cwfid(place: Place) -> list[Finding]:
-    """Count images and look for the files that the lists name."""
+    """Read all, or look at every image of the lists and read some; count."""
+    place = _locate(place)
     if place.file(FILE).is_file():
         fields = _read_npz(place.file(FILE))
-        return _counts(len(fields.numbers), len(fields.training), len(fields.test))
+        return [looked_in(place), *_counts(len(fields.numbers), len(fields.training), len(fields.test))]
     numbers, train, test = _read_lists(place.folder())
-    files = [path for number in numbers for path in _item(place.folder(), number).files]
-    missing = [path.name for path in files if not path.is_file()]
-    found = f"{len(files) - len(missing)}" + (f"; missing: {', '.join(missing[:5])}" if missing else "")
+    decoding = _decoding(place.folder(), (1, 0))
     return [
+        looked_in(place),
         *_counts(len(numbers), len(set(train) - set(test)), len(test)),
-        Finding("CWFID, images and annotations", f"{len(files)} files", found, not missing),
+        first_bytes("images and annotations", [path for item in decoding.items for path in item.files]),
+        sampled(decoding),
     ]
+
+
+def _locate(place: Place) -> Place:
+    return locate(
+        place,
+        lambda folder: entry(folder, FILE).is_file() or entry(folder, SPLIT).is_file(),
+        sign=f"'{FILE}' and no '{SPLIT}'",
+        source=SOURCE,
+        file=FILE,
+    )
 
 
 def _counts(images: int, training: int, test: int) -> list[Finding]:
@@ -147,35 +165,28 @@ def _counts(images: int, training: int, test: int) -> list[Finding]:
 
 
 def _read_npz(path: Path) -> Fields:
-    shapes: dict[str, Shape] = dict.fromkeys((*MODALITIES, "label"), (None, *_SIZE))
-    arrays = read_arrays(path, {**shapes, "train": (None,), "test": (None,)}, source=SOURCE)
-    classes = arrays["label"].astype(np.uint8)
-    train, test = arrays["train"].astype(bool), arrays["test"].astype(bool)
-    if classes.max() >= len(CLASSES):
-        raise ValueError(f"'{path}': array `label` must hold 0 to {len(CLASSES) - 1}. {SOURCE}")
+    maps = dict.fromkeys((*MODALITIES, "label"), Layout("uint8", _SIZE))
+    lists = dict.fromkeys(("train", "test"), Layout("bool", ()))
+    arrays = read_arrays(path, {**maps, **lists}, source=SOURCE)
+    train, test = arrays["train"], arrays["test"]
+    if arrays["label"].max() >= len(CLASSES):
+        raise UnreadableError(f"'{path}': array `label` must hold 0 to {len(CLASSES) - 1}. {SOURCE}")
     return Fields(
-        np.arange(1, len(classes) + 1),
-        {name: arrays[name].astype(np.uint8) for name in MODALITIES},
-        classes,
+        np.arange(1, len(train) + 1),
+        {name: arrays[name] for name in MODALITIES},
+        arrays["label"],
         np.flatnonzero(train & ~test),
         np.flatnonzero(test),
+        {},
     )
 
 
 def _read_png(place: Place, channels: Sequence[int]) -> Fields:
-    numbers, train, test = _read_lists(place.folder())
+    _, train, test = _read_lists(place.folder())
     if len(channels) != len(MODALITIES) or not set(channels) <= {0, 1, 2}:
-        raise ValueError(f"`channels` (={list(channels)}) must be two of 0, 1 and 2, near infrared first.")
-    layout = Layout("uint8", _SIZE)
-    decoded = decode_once(
-        place.decoded("cwfid", {"channels": list(channels), "step": _STEP}),
-        [_item(place.folder(), number) for number in numbers],
-        dict.fromkeys((*MODALITIES, "classes"), layout),
-        lambda item: _decode(item, channels),
-        on_error=place.on_error,
-    )
-    arrays = {name: array[decoded.good].astype(np.uint8) for name, array in decoded.arrays.items()}
-    there = np.asarray(numbers, dtype=np.int64)[decoded.good]
+        raise UserError(f"`channels` (={list(channels)}) must be two of 0, 1 and 2, near infrared first.")
+    decoded = decode_once(_decoding(place.folder(), channels), place)
+    arrays, there = decoded.read(), np.asarray(decoded.names).astype(np.int64)
     tested = np.isin(there, test)
     return Fields(
         there,
@@ -183,17 +194,24 @@ def _read_png(place: Place, channels: Sequence[int]) -> Fields:
         arrays["classes"],
         np.flatnonzero(np.isin(there, train) & ~tested),
         np.flatnonzero(tested),
+        dict(decoded.problems),
+    )
+
+
+def _decoding(folder: Path, channels: Sequence[int]) -> Decoding:
+    return Decoding(
+        "cwfid",
+        {"channels": list(channels), "step": _STEP},
+        [_item(folder, number) for number in _read_lists(folder)[0]],
+        dict.fromkeys((*MODALITIES, "classes"), Layout("uint8", _SIZE)),
+        lambda item: _decode(item, channels),
     )
 
 
 def _read_lists(folder: Path) -> tuple[list[int], list[int], list[int]]:
     """Return the numbers of all images, of those for training, and of those for the test."""
-    path = folder / SPLIT
-    if not path.is_file():
-        raise FileNotFoundError(f"No '{FILE}' and no '{SPLIT}' in '{folder}'. {SOURCE}")
-    lists = dict(
-        re.findall(r"^(train|test):\s*\[([\d,\s]+)\]", path.read_text(encoding="utf-8"), re.MULTILINE)
-    )
+    path = entry(folder, SPLIT)
+    lists = dict(re.findall(r"^(train|test):\s*\[([\d,\s]+)\]", read_text(path), re.MULTILINE))
     if set(lists) != {"train", "test"}:
         raise UnreadableError(
             f"'{path}' must have two lines, 'train: [2, 5, ...]' and 'test: [1, 3, ...]'. {SOURCE}"
@@ -204,9 +222,8 @@ def _read_lists(folder: Path) -> tuple[list[int], list[int], list[int]]:
 
 def _item(folder: Path, number: int) -> Item:
     name = f"{number:03d}"
-    return Item(
-        name, (folder / "images" / f"{name}_image.png", folder / "annotations" / f"{name}_annotation.png")
-    )
+    images, annotations = entry(folder, "images"), entry(folder, "annotations")
+    return Item(name, (entry(images, f"{name}_image.png"), entry(annotations, f"{name}_annotation.png")))
 
 
 def _decode(item: Item, channels: Sequence[int]) -> dict[str, NDArray[np.uint8]]:

@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 from examples.data.columns import Whole
 from examples.data.contract import MultimodalData, split_and_standardise
 from examples.data.pairs import Collection, Picked, last_tenth, pair_up
-from examples.data.place import Finding, Place, counted
-from examples.data.reading.cache import UnreadableError
-from examples.data.reading.matlab import read_mat
+from examples.data.place import Finding, Place, counted, looked_in
+from examples.data.reading.exact import exact
+from examples.data.reading.files import UnreadableError, entry, locate
+from examples.data.reading.matlab import numbers, read_mat
 from examples.data.sets.mnist import CLASSES, as_maps, check_mnist, read_mnist
 from examples.data.sets.mnist import SOURCE as MNIST
 
@@ -47,10 +48,10 @@ def load_digits(
         test_pairs: For the test.
 
     Raises:
-        FileNotFoundError: A file is not there; says which, and where to get it.
-        ValueError: A file is damaged or holds something else, or there are fewer pairs than that.
+        UserError: A file is not there (says which, and where to get it), damaged or holds something else, or there are
+            fewer pairs than that.
     """
-    mnist, svhn = read_mnist(place.folder()), read_svhn(place.folder())
+    mnist, svhn = read_mnist(place), read_svhn(place)
     chosen, split = pair_up(mnist, svhn, (pairs, validation_pairs, test_pairs), seed=seed)
     return split_and_standardise(
         "digits",
@@ -68,24 +69,27 @@ def load_digits(
 
 def check_digits(place: Place) -> list[Finding]:
     """Read the files and count the images."""
-    split = read_svhn(place.folder()).split
+    split = read_svhn(place).split
     return [
-        *check_mnist(place.folder()),
+        *check_mnist(place),
+        looked_in(_locate(place), "SVHN"),
         counted("SVHN, training", "images", len(split.train) + len(split.validation), _TRAINING),
         counted("SVHN, test", "images", len(split.test), _TEST),
     ]
 
 
-def read_svhn(folder: Path) -> Collection:
+def read_svhn(place: Place) -> Collection:
     """Return uint8 images in red, green and blue, ``(images, 3, 32, 32)``, the official test part last.
 
     The last tenth of the official training part is for validation.
 
     Raises:
-        FileNotFoundError: A file is not there.
-        ValueError: A file is damaged or holds something else.
+        UserError: A file is not there, damaged or holds something else.
     """
-    (images, labels), (test_images, test_labels) = (_read_part(folder / name) for name in _FILES.values())
+    folder = _locate(place).folder()
+    (images, labels), (test_images, test_labels) = (
+        _read_part(entry(folder, name)) for name in _FILES.values()
+    )
     return Collection(
         np.concatenate([images, test_images]),
         np.concatenate([labels, test_labels]),
@@ -93,16 +97,25 @@ def read_svhn(folder: Path) -> Collection:
     )
 
 
+def _locate(place: Place) -> Place:
+    return locate(
+        place,
+        lambda folder: any(entry(folder, name).is_file() for name in _FILES.values()),
+        sign=f"'{_FILES['training']}' and no '{_FILES['test']}'",
+        source=SVHN,
+    )
+
+
 def _read_part(path: Path) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read ``X``, uint8 ``(32, 32, 3, images)``, and ``y``, ``(images, 1)``, 1 to 10, where 10 is the digit 0."""
     if not path.is_file():
-        raise FileNotFoundError(f"No file at '{path}'. {SVHN}")
-    images, labels = read_mat(path, ["X", "y"]).values()
-    if images.shape != (_SIDE, _SIDE, 3, labels.size) or not np.isin(labels, range(1, 11)).all():
+        raise UnreadableError(f"No file at '{path.absolute()}'. {SVHN}")
+    found = read_mat(path, ["X", "y"])
+    images = numbers(path, found, "X", (_SIDE, _SIDE, 3, None), np.uint8)
+    labels = exact(found["y"].ravel(), np.int64, f"'{path}': y")
+    if len(labels) != images.shape[-1] or not np.isin(labels, range(1, 11)).all():
         raise UnreadableError(
-            f"'{path}' must hold X (32, 32, 3, images) and y (images, 1), 1 to 10; it holds X {images.shape} and "
-            f"y {labels.shape}. {SVHN}"
+            f"'{path}' must hold as many labels y as images, 1 to 10; it holds X {images.shape} and y "
+            f"{found['y'].shape}, {labels.min()} to {labels.max()}. {SVHN}"
         )
-    return np.ascontiguousarray(images.transpose(3, 2, 0, 1), dtype=np.uint8), labels.ravel().astype(
-        np.int64
-    ) % 10
+    return np.ascontiguousarray(images.transpose(3, 2, 0, 1)), labels % 10

@@ -7,10 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.data.place import Finding, Place, counted
+from examples.data.place import Finding, Place, counted, looked_in
 from examples.data.reading.arrays import read_arrays
-from examples.data.reading.cache import Item, Layout, UnreadableError, decode_once
+from examples.data.reading.cache import Decoding, Item, decode_once
+from examples.data.reading.check import first_bytes, sampled
+from examples.data.reading.files import UnreadableError, entry, files_in, locate
 from examples.data.reading.media import read_sound
+from examples.data.reading.records import Layout
 from examples.data.reading.spectrogram import MelSpectrogram
 
 FILE, FOLDER = "fsdd.npz", "recordings"
@@ -62,91 +65,98 @@ class Spectrogram:
         return below[None]
 
 
-def read_fsdd(place: Place) -> Clips:
-    """Return all clips; decoded once where they are wav files.
+def read_fsdd(place: Place) -> tuple[Clips, dict[str, str]]:
+    """Return all clips, and why others could not be read, by name; decoded once where they are wav files.
 
     Args:
         place: Folder of ``fsdd.npz`` or of ``recordings``; the first is taken where both are there.
 
     Raises:
-        FileNotFoundError: Neither is there.
-        UnreadableError: Files could not be read, and `place` says that this stops the run; names them.
-        ValueError: ``fsdd.npz`` is damaged or holds something else.
+        UserError: Neither is there, files could not be read and `place` says that this stops the run, or ``fsdd.npz`` is
+            damaged or holds something else.
     """
-    if (place.folder() / FILE).is_file():
-        return _from_npz(place.folder() / FILE)
-    return _from_wav(place)
+    place = _locate(place)
+    path = entry(place.folder(), FILE)
+    if path.is_file():
+        return _from_npz(path), {}
+    decoded = decode_once(_decoding(place.folder()), place)
+    words = [name.split("_") for name in decoded.names]
+    clips = Clips(
+        decoded.arrays["sound"][:],
+        np.asarray([digit for digit, _, _ in words], dtype=np.int64),
+        np.asarray([speaker for _, speaker, _ in words], dtype=np.str_),
+        np.asarray([take for _, _, take in words], dtype=np.int64),
+    )
+    return clips, dict(decoded.problems)
 
 
 def check_fsdd(place: Place) -> list[Finding]:
-    """Count clips and speakers by the names of the files, or by what ``fsdd.npz`` says of them."""
-    path = place.folder() / FILE
+    """Count clips and speakers; look at every wav file and read some, or read all of ``fsdd.npz``."""
+    place = _locate(place)
+    path = entry(place.folder(), FILE)
+    findings = []
     if path.is_file():
-        speakers: list[str] = [str(number) for number in _read_labels(path)["speaker"].tolist()]
+        speakers: list[str] = _from_npz(path).speakers.tolist()
     else:
-        matches = [_NAME.fullmatch(item.name) for item in _recordings(place.folder())]
+        decoding = _decoding(place.folder())
+        matches = [_NAME.fullmatch(item.name) for item in decoding.items]
         speakers = [match["speaker"] for match in matches if match]
+        findings = [first_bytes("FSDD", [item.files[0] for item in decoding.items]), sampled(decoding)]
     return [
+        looked_in(place, "FSDD"),
         counted("FSDD", "clips", len(speakers), _CLIPS),
         counted("FSDD", "speakers", len(set(speakers)), _SPEAKERS),
+        *findings,
     ]
 
 
+def _locate(place: Place) -> Place:
+    return locate(
+        place,
+        lambda folder: entry(folder, FILE).is_file() or bool(files_in(entry(folder, FOLDER), ".wav")),
+        sign=f"'{FILE}' and no folder '{FOLDER}' with wav files",
+        source=SOURCE,
+    )
+
+
 def _from_npz(path: Path) -> Clips:
-    labels = _read_labels(path)
-    wave = read_arrays(path, {"wave": (None,)}, source=SOURCE)["wave"]
-    names = read_arrays(path, {"speaker_names": (None,)}, source=SOURCE)["speaker_names"].astype(np.str_)
-    length, speaker, digit = (labels[name].astype(np.int64) for name in ("length", "speaker", "digit"))
+    each = dict.fromkeys(("length", "digit", "speaker", "take"), Layout("int64", ()))
+    labels = read_arrays(path, each, source=SOURCE)
+    wave = read_arrays(path, {"wave": Layout("int16", ())}, source=SOURCE)["wave"]
+    names = read_arrays(path, {"speaker_names": Layout("U24", ())}, source=SOURCE)["speaker_names"]
+    length, speaker, digit = labels["length"], labels["speaker"], labels["digit"]
     if (
-        wave.dtype != np.int16
-        or length.min() < 1
+        length.min() < 1
         or length.sum() != len(wave)
         or not np.isin(speaker, range(len(names))).all()
         or not np.isin(digit, range(10)).all()
     ):
-        raise ValueError(
+        raise UnreadableError(
             f"'{path}': the lengths must be above 0 and add up to the {len(wave)} int16 samples of `wave`, `speaker` "
             f"must hold positions in `speaker_names`, `digit` 0 to 9. {SOURCE}"
         )
     spectrogram = Spectrogram()
     sounds = [
-        spectrogram(sound.astype(np.float32) / 32768) for sound in np.split(wave, np.cumsum(length)[:-1])
+        spectrogram(sound.astype(np.float32) / np.float32(32768))
+        for sound in np.split(wave, np.cumsum(length)[:-1])
     ]
-    return Clips(np.stack(sounds), digit, names[speaker], labels["take"].astype(np.int64))
+    return Clips(np.stack(sounds), digit, names[speaker], labels["take"])
 
 
-def _read_labels(path: Path) -> dict[str, NDArray[np.generic]]:
-    return read_arrays(path, dict.fromkeys(("length", "digit", "speaker", "take"), (None,)), source=SOURCE)
-
-
-def _from_wav(place: Place) -> Clips:
+def _decoding(folder: Path) -> Decoding:
     spectrogram = Spectrogram()
 
-    def decode(item: Item) -> dict[str, NDArray[np.generic]]:
+    def decode(item: Item) -> dict[str, NDArray[np.float32]]:
         if not _NAME.fullmatch(item.name):
-            raise UnreadableError("its name is not like 7_theo_42.wav: digit, speaker, take")
+            raise UnreadableError(
+                f"'{item.files[0]}' must have a name like 7_theo_42.wav: digit, speaker, take"
+            )
         return {"sound": spectrogram(read_sound(item.files[0], RATE))}
 
-    items = _recordings(place.folder())
-    settings = {"rate": RATE, "length": _LENGTH, "fft": _FFT, "window": _WINDOW, "hop": _HOP, "bands": BANDS}
-    decoded = decode_once(
-        place.decoded("fsdd", settings),
-        items,
+    return Decoding(
+        "fsdd",
+        {"rate": RATE, "length": _LENGTH, "fft": _FFT, "window": _WINDOW, "hop": _HOP, "bands": BANDS},
+        [Item(path.stem, (path,)) for path in files_in(entry(folder, FOLDER), ".wav")],
         {"sound": Layout("float32", (1, BANDS, FRAMES))},
         decode,
-        on_error=place.on_error,
     )
-    words = [items[number].name.split("_") for number in decoded.good]
-    return Clips(
-        decoded.arrays["sound"][decoded.good].astype(np.float32),
-        np.asarray([digit for digit, _, _ in words], dtype=np.int64),
-        np.asarray([speaker for _, speaker, _ in words], dtype=np.str_),
-        np.asarray([take for _, _, take in words], dtype=np.int64),
-    )
-
-
-def _recordings(folder: Path) -> list[Item]:
-    files = sorted((folder / FOLDER).glob("*.wav"))
-    if not files:
-        raise FileNotFoundError(f"No '{FILE}' and no wav files in '{folder / FOLDER}'. {SOURCE}")
-    return [Item(path.stem, (path,)) for path in files]

@@ -9,7 +9,10 @@ from numpy.typing import NDArray
 from examples.data.contract import Kind, MultimodalData, split_and_standardise
 from examples.data.place import Finding, Place, counted
 from examples.data.reading.arrays import read_arrays
+from examples.data.reading.files import UnreadableError
+from examples.data.reading.records import Layout
 from examples.data.splits import Split
+from examples.errors import UserError
 
 FILE = Path(__file__).with_name("mfeat.npz")
 SOURCE = (
@@ -39,14 +42,14 @@ def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300) -> MultimodalD
         labels: How many training digits, a multiple of ten.
     """
     arrays = _read(place)
-    inputs = {view: torch.as_tensor(arrays[view].astype("float32")) for view in FEATURES}
+    inputs = {view: torch.as_tensor(arrays[view]) for view in FEATURES}
     inputs["pix"] = inputs["pix"].view(-1, *_IMAGE)
     kinds: dict[str, Kind] = {view: "image" if view == "pix" else "vector" for view in FEATURES}
-    digit = torch.as_tensor(arrays["digit"].astype("int64"))
+    digit = torch.as_tensor(arrays["digit"])
 
     fewest = int(digit.bincount(minlength=_DIGITS).min())
     if labels % _DIGITS or not 0 < labels < fewest * _DIGITS:
-        raise ValueError(
+        raise UserError(
             f"`labels` (={labels}) must be a multiple of {_DIGITS}, above 0 and below {fewest * _DIGITS}."
         )
 
@@ -75,6 +78,8 @@ def check_mfeat(place: Place) -> list[Finding]:
 
 def _read(place: Place) -> dict[str, NDArray[np.generic]]:
     path = FILE if place.root is None else place.file(FILE.name)
-    return read_arrays(
-        path, {**{view: (None, n) for view, n in FEATURES.items()}, "digit": (None,)}, source=SOURCE
-    )
+    views = {view: Layout("float32", (features,)) for view, features in FEATURES.items()}
+    arrays = read_arrays(path, {**views, "digit": Layout("int64", ())}, source=SOURCE)
+    if not np.isin(arrays["digit"], range(_DIGITS)).all():
+        raise UnreadableError(f"'{path}': array `digit` must hold 0 to {_DIGITS - 1}. {SOURCE}")
+    return arrays

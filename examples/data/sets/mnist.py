@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from examples.data.pairs import Collection, last_tenth
-from examples.data.place import Finding, counted
+from examples.data.place import Finding, Place, counted, looked_in
 from examples.data.reading.arrays import read_arrays
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.files import UnreadableError, entry, locate, look
+from examples.data.reading.records import Layout
 
 FILE = "mnist.npz"
 SOURCE = (
@@ -20,31 +21,31 @@ SOURCE = (
 )
 CLASSES = tuple(str(digit) for digit in range(10))
 _PARTS = {"train": "train", "test": "t10k"}  # in the npz file, and in the names of the idx files
+_IDX = [f"{part}-{kind}-ubyte" for part in _PARTS.values() for kind in ("images-idx3", "labels-idx1")]
 _TRAINING, _TEST = 60_000, 10_000
 _SIDE = 28
 _BORDER = 2  # makes 32 x 32 of it, the size of the other maps
 
 
-def read_mnist(folder: Path) -> Collection:
+def read_mnist(place: Place) -> Collection:
     """Return uint8 images ``(digits, 28, 28)``, 0 is paper and 255 is ink, the official test part last.
 
     The last tenth of the official training part is for validation.
 
     Args:
-        folder: Holds ``mnist.npz`` or the idx files; the first is taken where both are there.
+        place: Folder that holds ``mnist.npz`` or the idx files, also in a folder below it such as ``MNIST/raw``; the first
+            is taken where both are there.
 
     Raises:
-        FileNotFoundError: Neither is there; names what was looked for.
-        ValueError: A file is damaged or holds something else.
+        UserError: Neither is there, or a file is damaged or holds something else.
     """
-    npz = (folder / FILE).is_file()
+    folder = _locate(place).folder()
+    npz = entry(folder, FILE)
     (images, labels), (test_images, test_labels) = (
-        _from_npz(folder / FILE, part) if npz else _from_idx(folder, name) for part, name in _PARTS.items()
+        _from_npz(npz, part) if npz.is_file() else _from_idx(folder, name) for part, name in _PARTS.items()
     )
     split = last_tenth(len(labels), len(test_labels))
-    return Collection(
-        np.concatenate([images, test_images]), np.concatenate([labels, test_labels]).astype(np.int64), split
-    )
+    return Collection(np.concatenate([images, test_images]), np.concatenate([labels, test_labels]), split)
 
 
 def as_maps(images: NDArray[np.generic]) -> NDArray[np.generic]:
@@ -53,44 +54,62 @@ def as_maps(images: NDArray[np.generic]) -> NDArray[np.generic]:
     return np.pad(images, ((0, 0), border, border))[:, None]
 
 
-def check_mnist(folder: Path) -> list[Finding]:
+def check_mnist(place: Place) -> list[Finding]:
     """Read the files and count the digits."""
-    split = read_mnist(folder).split
+    split = read_mnist(place).split
     return [
+        looked_in(_locate(place), "MNIST"),
         counted("MNIST, training", "digits", len(split.train) + len(split.validation), _TRAINING),
         counted("MNIST, test", "digits", len(split.test), _TEST),
     ]
 
 
-def _from_npz(path: Path, part: str) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
-    shapes = {f"x_{part}": (None, _SIDE, _SIDE), f"y_{part}": (None,)}
-    images, labels = read_arrays(path, shapes, source=SOURCE).values()
-    return images, _checked(labels, len(images), path)
+def _locate(place: Place) -> Place:
+    return locate(
+        place,
+        lambda folder: entry(folder, FILE).is_file() or any(_idx(folder, name) for name in _IDX),
+        sign=f"'{FILE}' and no '{_IDX[0]}', plain or as .gz,",
+        source=SOURCE,
+    )
 
 
-def _from_idx(folder: Path, name: str) -> tuple[NDArray[np.generic], NDArray[np.generic]]:
+def _from_npz(path: Path, part: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    images, labels = f"x_{part}", f"y_{part}"
+    expected = {images: Layout("uint8", (_SIDE, _SIDE)), labels: Layout("int64", ())}
+    arrays = read_arrays(path, expected, source=SOURCE)
+    return arrays[images], _checked(arrays[labels], len(arrays[images]), path)
+
+
+def _from_idx(folder: Path, name: str) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     images = _read_idx(_find(folder, f"{name}-images-idx3-ubyte"), (_SIDE, _SIDE))
     path = _find(folder, f"{name}-labels-idx1-ubyte")
-    return images, _checked(_read_idx(path, ()), len(images), path)
+    return images, _checked(_read_idx(path, ()).astype(np.int64), len(images), path)
 
 
-def _checked(labels: NDArray[np.generic], images: int, path: Path) -> NDArray[np.generic]:
+def _checked(labels: NDArray[np.int64], images: int, path: Path) -> NDArray[np.int64]:
     if len(labels) != images or not np.isin(labels, range(len(CLASSES))).all():
         raise UnreadableError(f"'{path}' must have a label from 0 to 9 for each of {images} images. {SOURCE}")
     return labels
 
 
+def _idx(folder: Path, name: str) -> Path | None:
+    """Return an idx file under its official name or that of other copies, ``train-images.idx3-ubyte``."""
+    names = [f"{base}{end}" for base in (name, name.replace("-idx", ".idx")) for end in ("", ".gz")]
+    return next((path for path in (entry(folder, name) for name in names) if path.is_file()), None)
+
+
 def _find(folder: Path, name: str) -> Path:
-    for path in (folder / name, folder / f"{name}.gz"):
-        if path.is_file():
-            return path
-    raise FileNotFoundError(
-        f"No MNIST in '{folder}': there is no '{FILE}', and no '{name}', plain or as .gz. {SOURCE}"
-    )
+    path = _idx(folder, name)
+    if path is None:
+        raise UnreadableError(
+            f"MNIST in '{folder.absolute()}' lacks '{name}', plain or as .gz; the four idx files belong in one folder. {SOURCE}"
+        )
+    return path
 
 
 def _read_idx(path: Path, shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Read an idx file: two zeros, 8 for bytes, the number of axes, their lengths as big-endian int32, the bytes."""
+    look(path)
     try:
         content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     except (OSError, EOFError, zlib.error) as error:

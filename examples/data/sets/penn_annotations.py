@@ -8,26 +8,44 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from examples.data.place import Place
-from examples.data.reading.arrays import Shape, read_arrays
-from examples.data.reading.cache import Item, Layout, UnreadableError, decode_once
-from examples.data.reading.matlab import read_mat, text
+from examples.data.reading.arrays import read_arrays
+from examples.data.reading.cache import Decoded, Decoding, Item
+from examples.data.reading.files import UnreadableError, entry
+from examples.data.reading.matlab import numbers, read_mat, text
+from examples.data.reading.records import Layout
+from examples.data.reading.resampling import moments
 
+ACTIONS = (
+    "baseball_pitch",
+    "baseball_swing",
+    "bench_press",
+    "bowl",
+    "clean_and_jerk",
+    "golf_swing",
+    "jump_rope",
+    "jumping_jacks",
+    "pullup",
+    "pushup",
+    "situp",
+    "squat",
+    "strum_guitar",
+    "tennis_forehand",
+    "tennis_serve",
+)
+VIEWPOINTS = ("back", "front", "left", "right")
 MOMENTS, JOINTS = 32, 13
 
 _COPIED: dict[str, Layout] = {
     "joints": Layout("float32", (MOMENTS, JOINTS, 2)),
-    "visibility": Layout("uint8", (MOMENTS, JOINTS)),
+    "visibility": Layout("bool", (MOMENTS, JOINTS)),
     "bbox": Layout("float32", (MOMENTS, 4)),
     "action": Layout("U24", ()),
     "viewpoint": Layout("U24", ()),
     "train": Layout("bool", ()),
     "n_frames": Layout("int32", ()),
 }
-_IN_FILE: dict[str, Shape] = {
-    **{name: (None, *layout.shape) for name, layout in _COPIED.items()},
-    "video": (None,),
-}
+_DECODED = {**_COPIED, "size": Layout("int32", (2,))}
+_IN_FILE = {**_COPIED, **dict.fromkeys(("action", "viewpoint", "video"), Layout("int64", ()))}
 
 
 @dataclass(frozen=True)
@@ -36,36 +54,38 @@ class Annotations:
 
     Args:
         names: Of the clips, such as 0001.
-        arrays: Those of `_COPIED`, ``(clips, *shape)``; coordinates are shares of the frame's width and height.
+        arrays: Those of `_DECODED`, ``(clips, *shape)``; coordinates are shares of the frame's width and height, sizes are
+            its height and width in pixels, 0 where they are not known.
+        left_out: Clips that could not be read, by name, with the reason.
     """
 
     names: tuple[str, ...]
     arrays: Mapping[str, NDArray[Any]]
+    left_out: Mapping[str, str]
+
+    @classmethod
+    def of(cls, decoded: Decoded) -> "Annotations":
+        """Return what was decoded."""
+        return cls(tuple(decoded.names), decoded.read(), decoded.problems)
+
+    def without(self, problems: Mapping[str, str]) -> "Annotations":
+        """Return the other clips."""
+        kept = [number for number, name in enumerate(self.names) if name not in problems]
+        names = tuple(self.names[number] for number in kept)
+        arrays = {name: values[kept] for name, values in self.arrays.items()}
+        return Annotations(names, arrays, {**self.left_out, **problems})
 
 
-def moments(frames: int) -> NDArray[np.int64]:
-    """Return the positions of 32 evenly spaced frames, from the first to the last; of few frames some repeat."""
-    return np.linspace(0, frames - 1, MOMENTS).round().astype(np.int64)
-
-
-def read_labels(place: Place, folder: Path, names: Sequence[str]) -> Annotations:
-    """Read the ``.mat`` files of the data set, once; those that cannot be read are left out or raised.
+def label_decoding(folder: Path, names: Sequence[str]) -> Decoding:
+    """Return how the ``.mat`` files of the data set are read.
 
     Args:
-        place: Where the copy goes, and whether to raise.
         folder: Of the files.
         names: Of the clips, each is the name of a file.
-
-    Raises:
-        UnreadableError: Some cannot be read and `place` says "raise".
     """
-    items = [Item(name, (folder / f"{name}.mat",)) for name in names]
-    copy = place.decoded("penn-action", {"what": "annotations", "moments": MOMENTS})
-    decoded = decode_once(copy, items, _COPIED, decode_annotations, on_error=place.on_error)
-    return Annotations(
-        tuple(names[position] for position in decoded.good),
-        {name: rows[decoded.good] for name, rows in decoded.arrays.items()},
-    )
+    items = [Item(name, (entry(folder, f"{name}.mat"),)) for name in names]
+    settings = {"what": "annotations", "moments": MOMENTS}
+    return Decoding("penn-action", settings, items, _DECODED, decode_annotations)
 
 
 def read_copy(path: Path, *, source: str) -> Annotations:
@@ -76,18 +96,17 @@ def read_copy(path: Path, *, source: str) -> Annotations:
         source: A sentence that says where it comes from.
 
     Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It cannot be read, or an array is missing, has another shape or holds other numbers.
+        UnreadableError: There is no such file, it cannot be read, or an array is missing, has another shape or holds other
+            numbers.
     """
-    found = read_arrays(path, _IN_FILE, source=source)
-    arrays: dict[str, NDArray[Any]] = {name: found[name] for name in _COPIED}
+    arrays = read_arrays(path, _IN_FILE, source=source)
     for name in ("action", "viewpoint"):
-        words = read_arrays(path, {f"{name}_names": (None,)}, source=source)[f"{name}_names"]
-        numbers = found[name].astype(np.int64)
-        if numbers.min() < 0 or numbers.max() >= len(words):
-            raise ValueError(f"'{path}': array `{name}` must hold 0 to {len(words) - 1}. {source}")
-        arrays[name] = words[numbers]
-    return Annotations(tuple(f"{number:04d}" for number in found["video"].tolist()), arrays)
+        words = read_arrays(path, {f"{name}_names": Layout("U24", ())}, source=source)[f"{name}_names"]
+        if arrays[name].min() < 0 or arrays[name].max() >= len(words):
+            raise UnreadableError(f"'{path}': array `{name}` must hold 0 to {len(words) - 1}. {source}")
+        arrays[name] = words[arrays[name]]
+    arrays["size"] = np.zeros((len(arrays["train"]), 2), dtype=np.int32)
+    return Annotations(tuple(f"{number:04d}" for number in arrays.pop("video").tolist()), arrays, {})
 
 
 def decode_annotations(item: Item) -> dict[str, NDArray[Any]]:
@@ -96,46 +115,40 @@ def decode_annotations(item: Item) -> dict[str, NDArray[Any]]:
     The boxes of some clips are one short: the last one counts for the frames after it.
 
     Raises:
-        UnreadableError: The file is missing or damaged, or does not hold what it should.
+        UnreadableError: The file is missing or damaged, does not hold what it should, or contradicts itself.
     """
     path = item.files[0]
     found = read_mat(path, ("action", "pose", "x", "y", "visibility", "train", "bbox", "dimensions"))
-    count = len(found["x"])
-    x, y, seen = (_numbers(path, found, name, (count, JOINTS)) for name in ("x", "y", "visibility"))
-    boxes = _numbers(path, found, "bbox", (len(found["bbox"]), 4))
-    (train,) = _numbers(path, found, "train", (1, 1))[0]
-    height, width, _ = _numbers(path, found, "dimensions", (1, 3))[0]
+    x = numbers(path, found, "x", (None, JOINTS), np.float64)
+    count = len(x)
+    y = numbers(path, found, "y", (count, JOINTS), np.float64)
+    seen = numbers(path, found, "visibility", (count, JOINTS), np.float64)
+    boxes = numbers(path, found, "bbox", (None, 4), np.float64)
+    train = int(numbers(path, found, "train", (1, 1), np.int64)[0, 0])
+    height, width, _ = numbers(path, found, "dimensions", (1, 3), np.int64)[0]
     if train not in (1, -1) or min(height, width) < 1:
-        raise UnreadableError(f"'{path}': train must be 1 or -1, dimensions height, width and frames")
-    when = moments(count)
+        raise UnreadableError(
+            f"'{path}': train (={train}) must be 1 or -1, dimensions (={height} x {width}) above 0"
+        )
+    if len(boxes) not in (count, count - 1):
+        raise UnreadableError(
+            f"'{path}': bbox has {len(boxes)} boxes for {count} frames; there must be as many, or one fewer"
+        )
+    when = moments(count, MOMENTS)
     return {
         "joints": np.stack([x[when] / width, y[when] / height], axis=2),
         "visibility": seen[when] > 0,
         "bbox": boxes[np.minimum(when, len(boxes) - 1)] / [width, height, width, height],
-        "action": _word(path, found, "action"),
-        "viewpoint": _word(path, found, "pose"),
+        "action": _word(path, found, "action", ACTIONS),
+        "viewpoint": _word(path, found, "pose", VIEWPOINTS),
         "train": np.asarray(train == 1),
         "n_frames": np.asarray(count),
+        "size": np.asarray([height, width]),
     }
 
 
-def _numbers(
-    path: Path, found: Mapping[str, NDArray[Any]], name: str, shape: tuple[int, ...]
-) -> NDArray[np.float64]:
-    values = found[name]
-    if (
-        values.shape != shape
-        or values.dtype.kind not in "biuf"
-        or not (values.size and np.isfinite(values).all())
-    ):
-        raise UnreadableError(
-            f"'{path}': {name} (of shape {values.shape}) must hold numbers of shape {shape}"
-        )
-    return values.astype(np.float64)
-
-
-def _word(path: Path, found: Mapping[str, NDArray[Any]], name: str) -> NDArray[np.str_]:
+def _word(path: Path, found: Mapping[str, NDArray[Any]], name: str, known: Sequence[str]) -> NDArray[np.str_]:
     word = text(found[name])
-    if not 0 < len(word) <= 24:
-        raise UnreadableError(f"'{path}': {name} must be a short text")
+    if word not in known:
+        raise UnreadableError(f"'{path}': {name} (='{word}') must be one of {list(known)}")
     return np.asarray(word)

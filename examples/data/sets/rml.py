@@ -7,9 +7,11 @@ from typing import NamedTuple
 import torch
 
 from examples.data.contract import UNSCORED, MultimodalData, split_and_standardise
-from examples.data.place import Finding, Place, counted
-from examples.data.reading.cache import Item, UnreadableError
-from examples.data.reading.clips import KINDS, Recording, columns, decode_clips, none_of, split_clips
+from examples.data.place import Finding, Place, counted, looked_in, none_of
+from examples.data.reading.cache import Decoding, Item, decode_once
+from examples.data.reading.check import first_bytes, sampled
+from examples.data.reading.clips import KINDS, Recording, clip_decoding, columns, split_clips
+from examples.data.reading.files import UnreadableError, files_below, locate
 from examples.data.sets.crema_d import CLASSES
 
 SOURCE = (
@@ -64,34 +66,34 @@ def load_rml(
         surprise: Whether surprise is a seventh class; otherwise its target is `UNSCORED`, as in the paper.
         standardise: False keeps color in 0 to 1 and audio in decibels, as published.
     """
-    found = _clips(place.folder())
-    if not found:
-        raise FileNotFoundError(f"No .avi files in '{place.folder()}'. {SOURCE}")
-    by_name = {clip.name: clip for clip in found}
-    items = [Item(clip.name, (clip.path,)) for clip in found]
-    clips = decode_clips("rml", place, items, _RECORDING, lambda item: _refuse(by_name[item.name]))
+    place = _locate(place)
+    by_name = {clip.name: clip for clip in _clips(place.folder())}
+    clips = decode_once(_decoding(place.folder()), place)
+    found = [by_name[name] for name in clips.names]
     classes = (*CLASSES, SURPRISE) if surprise else CLASSES
     number = {emotion: position for position, emotion in enumerate(classes)}
     speaker = torch.tensor([clip.speaker for clip in found])
-    names = [clip.name for clip in found]
     return split_and_standardise(
         "rml",
         columns(clips),
         torch.tensor([number.get(clip.emotion, UNSCORED) for clip in found]),
         kinds=KINDS,
         classes=classes,
-        split=split_clips(split, names, speaker.numpy(), clips.good, seed=seed),
+        split=split_clips(split, clips.names, speaker.numpy(), clips.problems, seed=seed),
         standardise=standardise,
         labels={"speaker": speaker},
-        names=names,
+        names=clips.names,
+        left_out=clips.problems,
     )
 
 
 def check_rml(place: Place) -> list[Finding]:
-    """Look at the names of folders and files."""
+    """Count folders and files by name, look at every file and read some."""
+    place = _locate(place)
     clips = _clips(place.folder())
     good = [clip for clip in clips if clip.speaker and clip.emotion]
     return [
+        looked_in(place),
         counted("clips", "avi files", len(clips), _CLIPS),
         counted("folders s1 to s8", "speakers", len({clip.speaker for clip in good}), _SPEAKERS),
         *(
@@ -103,13 +105,31 @@ def check_rml(place: Place) -> list[Finding]:
         none_of(
             "paths that do not say speaker and emotion", [clip.name for clip in clips if clip not in good]
         ),
+        first_bytes("clips", [clip.path for clip in clips]),
+        sampled(_decoding(place.folder())),
     ]
 
 
+def _locate(place: Place) -> Place:
+    """Return the highest folder that holds clips: those of a speaker alone are no data set."""
+    return locate(
+        place,
+        lambda folder: folder.resolve() == place.folder().resolve() and bool(files_below(folder, ".avi")),
+        sign=".avi files",
+        source=SOURCE,
+    )
+
+
+def _decoding(folder: Path) -> Decoding:
+    clips = _clips(folder)
+    by_name = {clip.name: clip for clip in clips}
+    items = [Item(clip.name, (clip.path,)) for clip in clips]
+    return clip_decoding("rml", items, _RECORDING, lambda item: _refuse(by_name[item.name]))
+
+
 def _clips(folder: Path) -> list[Clip]:
-    """Return the clips below a folder, by name; hidden files are none."""
-    paths = [path for path in folder.rglob("*") if path.suffix.lower() == ".avi" and path.name[0] != "."]
-    return sorted(_clip(path.relative_to(folder), path) for path in paths)
+    """Return the clips below a folder, by name."""
+    return sorted(_clip(path.relative_to(folder), path) for path in files_below(folder, ".avi"))
 
 
 def _clip(below: Path, path: Path) -> Clip:
@@ -124,6 +144,10 @@ def _clip(below: Path, path: Path) -> Clip:
 
 def _refuse(clip: Clip) -> None:
     if not clip.speaker:
-        raise UnreadableError("the path does not name the speaker; it must hold a folder s1 to s8")
+        raise UnreadableError(
+            f"'{clip.path}' does not name the speaker; name the folder that holds s1 to s8 with --root"
+        )
     if not clip.emotion:
-        raise UnreadableError(f"the name does not say the emotion; it must begin with one of {list(_CODES)}")
+        raise UnreadableError(
+            f"'{clip.path}' does not say the emotion; its name must begin with one of {list(_CODES)}"
+        )

@@ -34,6 +34,7 @@ from torch import Tensor
 from examples.data.contract import MultimodalData, split_and_standardise
 from examples.data.place import Finding, Place
 from examples.data.splits import Split
+from examples.errors import UserError
 
 SOURCE = "It is made up while it is loaded; there is nothing to get."
 BACKGROUND = 0.3
@@ -54,7 +55,7 @@ class Dials:
         bits: Of the label.
 
     Raises:
-        ValueError: Names the dial, its value and the rule.
+        UserError: Names the dial, its value and the rule.
     """
 
     redundancy: float = 0.5
@@ -69,26 +70,26 @@ class Dials:
         """Refuse impossible dials."""
         count = len(self.unique)
         if not 2 <= count <= len(ascii_lowercase):
-            raise ValueError(
+            raise UserError(
                 f"`unique` (={self.unique}) must have 2 to {len(ascii_lowercase)} numbers, one a modality."
             )
         for name in ("noise", "conflict", "scale"):
             if len(getattr(self, name)) != count:
-                raise ValueError(
+                raise UserError(
                     f"`{name}` (={getattr(self, name)}) must have {count} numbers, as `unique` has."
                 )
         for name in ("redundancy", "unique", "synergy", "conflict"):
             if not all(0 <= number <= 1 for number in _numbers(getattr(self, name))):
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be in [0, 1].")
+                raise UserError(f"`{name}` (={getattr(self, name)}) must be in [0, 1].")
         if not all(0 <= number < math.inf for number in self.noise):
-            raise ValueError(f"`noise` (={self.noise}) must be at least 0.")
+            raise UserError(f"`noise` (={self.noise}) must be at least 0.")
         if not all(0 < number < math.inf for number in self.scale):
-            raise ValueError(f"`scale` (={self.scale}) must be above 0.")
+            raise UserError(f"`scale` (={self.scale}) must be above 0.")
         if not 1 <= self.bits <= 10:
-            raise ValueError(f"`bits` (={self.bits}) must be from 1 to 10.")
+            raise UserError(f"`bits` (={self.bits}) must be from 1 to 10.")
         total = self.redundancy + sum(self.unique) + self.synergy
         if total > 1 + 1e-9:
-            raise ValueError(
+            raise UserError(
                 f"`redundancy`, `unique` and `synergy` add up to {total:.6g}; it must be at most 1."
             )
 
@@ -121,12 +122,12 @@ def generate(
         Modality name to values, ``(samples, features)``, float32; and labels, ``(samples,)``, int64, below ``2 ** dials.bits``.
 
     Raises:
-        ValueError: If there are too few samples or features.
+        UserError: If there are too few samples or features.
     """
     if samples < 1:
-        raise ValueError(f"`samples` (={samples}) must be at least 1.")
+        raise UserError(f"`samples` (={samples}) must be at least 1.")
     if features < 2 * dials.bits:
-        raise ValueError(f"`features` (={features}) must be at least {2 * dials.bits}, two for each bit.")
+        raise UserError(f"`features` (={features}) must be at least {2 * dials.bits}, two for each bit.")
     generator = torch.Generator().manual_seed(seed)
     count, shape = len(dials.unique), (samples, dials.bits)
 
@@ -169,12 +170,12 @@ def ceiling(dials: Dials, present: Iterable[str] | None = None) -> float:
         present: Names of the modalities that are seen; all if None.
 
     Raises:
-        ValueError: If a modality is unknown.
+        UserError: If a modality is unknown.
     """
     present = set(dials.modalities if present is None else present)
     unknown = sorted(present - set(dials.modalities))
     if unknown:
-        raise ValueError(f"`present` has {unknown}; the modalities are {list(dials.modalities)}.")
+        raise UserError(f"`present` has {unknown}; the modalities are {list(dials.modalities)}.")
     seen = [index for index, name in enumerate(dials.modalities) if name in present]
     return math.fsum(chance * _truthful(dials, truthful) for truthful, chance in _conflicts(dials, seen))
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,24 +11,24 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from examples.data.contract import Kind, MultimodalData, split_and_standardise
-from examples.data.place import Finding, Place, counted
-from examples.data.reading.arrays import Shape, read_arrays
+from examples.data.place import Finding, Place, counted, looked_in
+from examples.data.reading.arrays import read_arrays
+from examples.data.reading.files import UnreadableError, entry, locate
+from examples.data.reading.records import Layout
+from examples.data.sets.utd_clips import LAYOUTS, inspect_clips, is_here, named_clips, read_clips
 from examples.data.splits import Split, split_by_group
+from examples.errors import UserError
 
 FILE = "utd_mhad.npz"
 SOURCE = (
     "Data: UTD-MHAD, C. Chen, R. Jafari, N. Kehtarnavaz, ICIP 2015, "
-    "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html: 16 evenly spaced depth frames of each clip, the "
-    "20 joints at 48 moments in metres, the wrist's 3 accelerations and 3 rates at 128 moments, action 0-26, "
-    "subject 1-8. Name its folder with --root."
+    "https://personal.utdallas.edu/~kehtar/UTD-MHAD.html: the unpacked folders Depth, Skeleton and Inertial "
+    f"(a1_s1_t1_depth.mat ...), or {FILE} made of them: 16 evenly spaced depth frames of each clip, the 20 joints at 48 "
+    "moments in metres, the wrist's 3 accelerations and 3 rates at 128 moments, action 0-26, subject 1-8. Name their folder "
+    "with --root."
 )
 KINDS: dict[str, Kind] = {"depth": "image", "skeleton": "image", "inertial": "sequence"}
-_SHAPES: dict[str, Shape] = {
-    "depth": (None, 16, 56, 56),
-    "skeleton": (None, 48, 20, 3),
-    "inertial": (None, 128, 6),
-}
-_LABELS: dict[str, Shape] = {"action": (None,), "subject": (None,)}
+_LABELS = {"action": Layout("int64", ()), "subject": Layout("int64", ())}
 ACTIONS = (
     "swipe left",
     "swipe right",
@@ -77,7 +78,7 @@ def load_utd_mhad(
     width the joints. Both are resized to 32 x 32.
 
     Args:
-        place: Folder of ``utd_mhad.npz``, or the file.
+        place: Folder of ``utd_mhad.npz``, or the file; or of the official ``.mat`` files, which are decoded once.
         seed: Chooses the validation subjects where `validation` is a number; the protocol fixes the test.
         modalities: Any of depth, skeleton and inertial, in the order in which they are fused.
         validation: Odd subjects that choose the epoch; the other odd ones are learned from. Or how many of them: seed 0
@@ -86,38 +87,47 @@ def load_utd_mhad(
     """
     unknown = [name for name in modalities if name not in KINDS]
     if unknown or not modalities:
-        raise ValueError(f"`modalities` (={list(modalities)}) must be some of {list(KINDS)}.")
+        raise UserError(f"`modalities` (={list(modalities)}) must be some of {list(KINDS)}.")
     if isinstance(validation, int):
         if not 0 <= validation < len(_TRAINING):
-            raise ValueError(
+            raise UserError(
                 f"`validation` (={validation}) must be at least 0 and below {len(_TRAINING)} subjects."
             )
         validation = [_TRAINING[(seed + more) % len(_TRAINING)] for more in range(validation)]
     even = [subject for subject in validation if subject % 2 == 0]
     if even:
-        raise ValueError(
+        raise UserError(
             f"`validation` (={list(validation)}) must be odd subjects; the even ones are the test."
         )
-    arrays = _read(place, modalities)
-    subject = arrays["subject"].astype(np.int64)
+    arrays, left_out = _read(place, modalities)
+    subject = arrays["subject"]
     return split_and_standardise(
         "utd-mhad",
-        {name: _prepared(name, torch.as_tensor(arrays[name].astype("float32"))) for name in modalities},
-        torch.as_tensor(arrays["action"].astype("int64")),
+        {name: _prepared(name, torch.as_tensor(arrays[name]).float()) for name in modalities},
+        torch.as_tensor(arrays["action"]),
         kinds={name: KINDS[name] for name in modalities},
         classes=ACTIONS,
         split=_split(subject, validation, training),
         labels={"subject": torch.as_tensor(subject)},
+        left_out=left_out,
     )
 
 
 def check_utd_mhad(place: Place) -> list[Finding]:
-    """Read the file and count what is in it."""
-    arrays = _read(place, list(KINDS))
+    """Read all, or look at every official file and read some; count."""
+    place = _locate(place)
+    if place.file(FILE).is_file():
+        arrays, _ = _read(place, list(KINDS))
+        return [looked_in(place), *_counts(FILE, arrays["action"], arrays["subject"])]
+    action, subject = named_clips(place.folder())
+    return [looked_in(place), *_counts("mat files", action, subject), *inspect_clips(place.folder())]
+
+
+def _counts(what: str, action: NDArray[np.int64], subject: NDArray[np.int64]) -> list[Finding]:
     return [
-        counted(FILE, "clips", len(arrays["action"]), _CLIPS),
-        counted(FILE, "actions", len(np.unique(arrays["action"])), _ACTIONS),
-        counted(FILE, "subjects", len(np.unique(arrays["subject"])), _SUBJECTS),
+        counted(what, "clips", len(action), _CLIPS),
+        counted(what, "actions", len(np.unique(action)), _ACTIONS),
+        counted(what, "subjects", len(np.unique(subject)), _SUBJECTS),
     ]
 
 
@@ -127,22 +137,37 @@ def _split(subject: NDArray[np.int64], validation: Sequence[int], training: Sequ
         return split
     left = sorted(set(subject[split.train].tolist()))
     if not set(training) <= set(left):
-        raise ValueError(
-            f"`training` (={list(training)}) must be some of {left}, odd and not for validation."
-        )
+        raise UserError(f"`training` (={list(training)}) must be some of {left}, odd and not for validation.")
     return replace(split, train=split.train[np.isin(subject[split.train], list(training))])
 
 
-def _read(place: Place, modalities: Sequence[str]) -> dict[str, NDArray[np.generic]]:
+def _locate(place: Place) -> Place:
+    return locate(
+        place,
+        lambda folder: entry(folder, FILE).is_file() or is_here(folder),
+        sign=f"'{FILE}' and no official files like a1_s1_t1_depth.mat",
+        source=SOURCE,
+        file=FILE,
+    )
+
+
+def _read(place: Place, modalities: Sequence[str]) -> tuple[dict[str, NDArray[Any]], dict[str, str]]:
+    place = _locate(place)
     path = place.file(FILE)
-    arrays = read_arrays(path, {**{name: _SHAPES[name] for name in modalities}, **_LABELS}, source=SOURCE)
-    action, subject = arrays["action"].astype(np.int64), arrays["subject"].astype(np.int64)
+    left_out: dict[str, str] = {}
+    if path.is_file():
+        expected = {**{name: LAYOUTS[name] for name in modalities}, **_LABELS}
+        arrays = read_arrays(path, expected, source=SOURCE)
+    else:
+        path = place.folder()
+        arrays, left_out = read_clips(place, modalities)
+    action, subject = arrays["action"], arrays["subject"]
     if action.min() < 0 or action.max() >= _ACTIONS:
-        raise ValueError(f"'{path}': array `action` must hold 0 to {_ACTIONS - 1}. {SOURCE}")
+        raise UnreadableError(f"'{path}': array `action` must hold 0 to {_ACTIONS - 1}. {SOURCE}")
     odd = subject % 2 == 1
     if odd.all() or not odd.any() or subject.min() < 1 or subject.max() > _SUBJECTS:
-        raise ValueError(f"'{path}': array `subject` must hold odd and even numbers, 1 to 8. {SOURCE}")
-    return arrays
+        raise UnreadableError(f"'{path}': array `subject` must hold odd and even numbers, 1 to 8. {SOURCE}")
+    return arrays, left_out
 
 
 def _prepared(name: str, values: Tensor) -> Tensor:

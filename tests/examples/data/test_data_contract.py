@@ -10,6 +10,7 @@ from examples.data.columns import OneFrame, Whole, statistics
 from examples.data.contract import UNSCORED, Batch, Modality, Samples, split_and_standardise
 from examples.data.place import Place
 from examples.data.splits import Split
+from examples.errors import UserError
 
 
 def tiny(samples: int = 10) -> Samples:
@@ -64,7 +65,7 @@ def test_select_keeps_the_splits():
     alone = data.select(["kar"])
     assert list(alone.modalities) == ["kar"]
     assert torch.equal(alone.test.target, data.test.target)
-    with pytest.raises(ValueError, match=r"Unknown modality \['x'\] of 'mfeat'; it has \['pix', 'fou'"):
+    with pytest.raises(UserError, match=r"Unknown modality \['x'\] of 'mfeat'; it has \['pix', 'fou'"):
         data.select(["kar", "x"])
 
 
@@ -145,13 +146,13 @@ def test_statistics_in_blocks_are_those_of_everything():
 
 def test_unknown_data_set():
     with pytest.raises(
-        ValueError, match=r"`data` \(='imagenet'\) must be one of \['.*'mfeat', .*'utd-mhad'\]"
+        UserError, match=r"`data` \(='imagenet'\) must be one of \['.*'mfeat', .*'utd-mhad'\]"
     ):
         load("imagenet", Place(), seed=0, options={})
 
 
 def test_unknown_option():
     with pytest.raises(
-        ValueError, match=r"`data_options` has unknown keys \['label'\]; 'mfeat' knows \['labels'\]"
+        UserError, match=r"`data_options` has unknown keys \['label'\]; 'mfeat' knows \['labels'\]"
     ):
         load("mfeat", Place(), seed=0, options={"label": 300})

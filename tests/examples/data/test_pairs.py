@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from examples.data.pairs import Collection, Picked, draw_pairs, last_tenth, pair_up
 from examples.data.splits import PARTS, Split
+from examples.errors import UserError
 
 
 @given(
@@ -32,7 +33,7 @@ def test_same_class_evenly_and_none_twice(sizes: list[tuple[int, int]], share: f
 def test_all_pairs_there_are():
     pairs = draw_pairs([0] * 4, [0] * 6, 24, seed=0)
     assert len({tuple(pair) for pair in pairs.tolist()}) == 24
-    with pytest.raises(ValueError, match="25 pairs take 25 of class 0, and there are 24"):
+    with pytest.raises(UserError, match="25 pairs take 25 of class 0, and there are 24"):
         draw_pairs([0] * 4, [0] * 6, 25, seed=0)
 
 
@@ -43,7 +44,7 @@ def test_seed_decides():
 
 
 def test_classes_must_agree():
-    with pytest.raises(ValueError, match=r"the same classes; they have \[0, 1\] and \[0, 2\]"):
+    with pytest.raises(UserError, match=r"the same classes; they have \[0, 1\] and \[0, 2\]"):
         draw_pairs([0, 1], [0, 2], 2, seed=0)
 
 
@@ -63,7 +64,7 @@ def test_a_part_may_be_empty_and_errors_name_the_part():
     positions = np.arange(20)
     side = Collection(positions, positions % 2, Split(positions[:10], positions[:0], positions[10:]))
     assert len(pair_up(side, side, (10, 0, 10), seed=0)[1].validation) == 0
-    with pytest.raises(ValueError, match="Part `test`: 100 pairs take 50 of class 0, and there are 25"):
+    with pytest.raises(UserError, match="Part `test`: 100 pairs take 50 of class 0, and there are 25"):
         pair_up(side, side, (10, 0, 100), seed=0)
 
 

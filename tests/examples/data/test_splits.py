@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from examples.data.splits import PARTS, Split, draw_groups, split_at_random, split_by_group
+from examples.errors import UserError
 
 
 def sizes(split: Split) -> list[int]:
@@ -20,7 +21,7 @@ def test_at_random_by_seed():
     assert (split.test == split_at_random(7442, 744, 744, seed=0).test).all()
     assert (split.test != split_at_random(7442, 744, 744, seed=1).test).any()
     with pytest.raises(
-        ValueError, match=r"`validation` \(=5\) and `test` \(=5\) must leave some of 10 samples"
+        UserError, match=r"`validation` \(=5\) and `test` \(=5\) must leave some of 10 samples"
     ):
         split_at_random(10, 5, 5, seed=0)
 
@@ -31,7 +32,7 @@ def test_whole_groups():
     assert [getattr(split, part).tolist() for part in PARTS] == [[0, 3], [1, 4], [2, 5]]
     for wrong in (["b"], ["x"]):
         with pytest.raises(
-            ValueError, match=r"must be groups that are there and differ; there are \['a', 'b', 'c'\]"
+            UserError, match=r"must be groups that are there and differ; there are \['a', 'b', 'c'\]"
         ):
             split_by_group(groups, wrong, ["b"])
 
@@ -42,7 +43,7 @@ def test_groups_are_drawn_whole():
     found = [set(groups[getattr(split, part)]) for part in PARTS]
     assert [len(part) for part in found] == [14, 2, 4]
     assert not found[0] & found[1] | found[0] & found[2] | found[1] & found[2]
-    with pytest.raises(ValueError, match=r"must leave some of 2 groups"):
+    with pytest.raises(UserError, match=r"must leave some of 2 groups"):
         draw_groups([0, 1], 0.1, 0.1, seed=0)
 
 
@@ -53,16 +54,16 @@ def test_as_a_file(tmp_path: Path):
     assert json.loads((tmp_path / "new" / "split.json").read_text())["train"] == ["clip0", "clip3"]
     again = Split.read(tmp_path / "new" / "split.json", names)
     assert all((getattr(again, part) == getattr(split, part)).all() for part in PARTS)
-    with pytest.raises(ValueError, match=r"names samples that are not there: \['clip5'\] \(1 in all\)"):
+    with pytest.raises(UserError, match=r"names samples that are not there: \['clip5'\] \(1 in all\)"):
         Split.read(tmp_path / "new" / "split.json", names[:5])
     (tmp_path / "wrong.json").write_text("[]")
-    with pytest.raises(ValueError, match=r"must be a JSON object of \['train', 'validation', 'test'\]"):
+    with pytest.raises(UserError, match=r"must be a JSON object of \['train', 'validation', 'test'\]"):
         Split.read(tmp_path / "wrong.json", names)
 
 
 def test_no_sample_twice_and_no_empty_part():
     one, two, none = (np.array(part, dtype=np.int64) for part in ([0], [1], []))
-    with pytest.raises(ValueError, match="must not hold a sample twice"):
+    with pytest.raises(UserError, match="must not hold a sample twice"):
         Split(one, one, two)
-    with pytest.raises(ValueError, match="`test` of a split must hold at least one sample"):
+    with pytest.raises(UserError, match="`test` of a split must hold at least one sample"):
         Split(one, two, none)

@@ -8,8 +8,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from examples.data.reading.cache import UnreadableError
-from examples.data.reading.media import NoSoundError, read_frames, read_image, read_sound
+from examples.data.reading.files import UnreadableError
+from examples.data.reading.media import (
+    NoSoundError,
+    decode_image,
+    decode_numbers,
+    read_frames,
+    read_image,
+    read_numbers,
+    read_sound,
+    resize,
+)
+from examples.errors import UserError
 from tests.examples.data.clip_files import cut, damage, grey, tone, write_clip, write_wav
 
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:10dc\nsize 265922\n"
@@ -126,7 +136,7 @@ def test_no_pictures(tmp_path: Path) -> None:
         (None, r"cannot be opened \(No such file or directory\)"),
         (b"", "is empty"),
         (b"nothing to see here" * 20, "is damaged or no"),
-        (POINTER.encode(), "is a pointer of Git LFS; `git lfs pull` brings the file itself"),
+        (POINTER.encode(), "is a pointer of Git LFS; `git lfs pull` in the clone brings the file itself"),
         (b"RIFF\x00\x10\x00\x00WAVEfmt ", "is cut: it says that it has 4,104 bytes and has 16"),
     ],
 )
@@ -185,10 +195,34 @@ def test_an_image_and_its_sizes(tmp_path: Path) -> None:
     image = read_image(path)
     assert image.shape == (3, 360, 480)
     assert image[:, 100, 200].tolist() == [255, 0, 0]
-    small = read_image(path, (36, 24))
+    small = resize(image, 36, 24)
     assert small.shape == (3, 36, 24)
     assert small[:, 10, 10].tolist() == [255, 0, 0]
-    assert read_image(path, mode="L").shape == (1, 360, 480)
+    np.testing.assert_array_equal(decode_image(path, path.read_bytes()), image)
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "bool"])
+def test_an_image_of_numbers(tmp_path: Path, dtype: str) -> None:
+    values = (np.arange(12).reshape(3, 4) * 5000 % 65536).astype(dtype)
+    path = tmp_path / "depth.png"
+    Image.fromarray(values).save(path)
+    assert read_numbers(path).tolist() == values.tolist()
+    assert decode_numbers(path, path.read_bytes()).tolist() == values.tolist()
+
+
+def test_classes_by_palette_are_numbers(tmp_path: Path) -> None:
+    image = Image.fromarray(np.array([[0, 7], [39, 255]], dtype="uint8"), mode="L").convert("P")
+    image.putpalette(list(range(255, -1, -1)) * 3)
+    image.save(tmp_path / "labels.png")
+    assert read_numbers(tmp_path / "labels.png").tolist() == [[0, 7], [39, 255]]
+
+
+def test_an_image_of_colours_is_no_numbers(tmp_path: Path) -> None:
+    Image.fromarray(quarters(2)).save(tmp_path / "a.png")
+    with pytest.raises(
+        UnreadableError, match=r"a\.png' must have one number for each pixel; it has 3 channels"
+    ):
+        read_numbers(tmp_path / "a.png")
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg"])
@@ -199,8 +233,11 @@ def test_broken_images_are_named_with_the_reason(tmp_path: Path, suffix: str) ->
         read_image(cut(path))
 
 
-@pytest.mark.parametrize(("package", "read"), [("av", read_sound), ("PIL", read_image)])
+@pytest.mark.parametrize(
+    ("package", "read"), [("av", lambda path: read_sound(path, 8000)), ("PIL", read_image)]
+)
 def test_a_missing_package_is_named_with_the_extra(monkeypatch, tmp_path, package, read) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(ModuleNotFoundError, match=rf'package {package}: pip install .* "\.\[media\]"'):
-        read(tmp_path / "file", 8000)
+    write_wav(tmp_path / "a.wav", tone(0.1, 8000), 8000)
+    with pytest.raises(UserError, match=rf'package {package}: pip install .* "\.\[media\]"'):
+        read(tmp_path / "a.wav")

@@ -10,11 +10,12 @@ import torch
 from examples.data import load
 from examples.data.contract import Modality, MultimodalData
 from examples.data.place import Place
-from examples.data.reading.cache import UnreadableError
 from examples.data.reading.energy import EnergyReduction
+from examples.data.reading.files import UnreadableError
 from examples.data.sets.av_digits import check_av_digits, load_av_digits
 from examples.data.sets.fsdd import Spectrogram, read_fsdd
 from examples.data.sets.mnist import read_mnist
+from examples.errors import UserError
 from tests.examples.data.digit_files import (
     RATE,
     SPEAKERS,
@@ -100,7 +101,7 @@ def test_some_speakers_only(made: Path):
     heard = {SPEAKERS[number] for number in some.train.labels["speaker"]}
     assert heard == speakers(some)[0], "numbers are those of all speakers"
     with pytest.raises(
-        ValueError, match=r"`speakers` \(=\['eve'\]\) must be some of \['ada', 'bob', 'cleo', 'dan'\]"
+        UserError, match=r"`speakers` \(=\['eve'\]\) must be some of \['ada', 'bob', 'cleo', 'dan'\]"
     ):
         load_av_digits(Place(made / "npz"), speakers=["eve"], **FEW)
 
@@ -114,7 +115,7 @@ def test_no_validation_speaker(made: Path):
 
 def test_speaker_that_is_not_there(made: Path):
     with pytest.raises(
-        ValueError, match=r"must be groups that are there .* there are \['ada', 'bob', 'cleo', 'dan'\]"
+        UserError, match=r"must be groups that are there .* there are \['ada', 'bob', 'cleo', 'dan'\]"
     ):
         load_av_digits(Place(made / "npz"), validation_speakers=["bob"], test_speakers=["eve"])
 
@@ -134,18 +135,22 @@ def test_official_takes(made: Path):
 )
 def test_impossible_split(made: Path, options: dict[str, object]):
     with pytest.raises(
-        ValueError, match=r"`split` \(='.*'\) must be 'speakers', 'turns' or 'takes', and only with 'speak"
+        UserError, match=r"`split` \(='.*'\) must be 'speakers', 'turns' or 'takes', and only with 'speak"
     ):
         load_av_digits(Place(made / "npz"), **options)
 
 
 def test_both_sources_make_the_same_sounds(made: Path, tmp_path: Path):
-    arrays, files = read_fsdd(Place(made / "npz")), read_fsdd(Place(made / "wav", cache=tmp_path))
+    (arrays, none), (files, _) = (
+        read_fsdd(Place(made / "npz")),
+        read_fsdd(Place(made / "wav", cache=tmp_path)),
+    )
+    assert not none
     order = [np.lexsort((clips.takes, clips.speakers, clips.digits)) for clips in (arrays, files)]
     for one, other in zip(arrays, files, strict=True):
-        assert one.dtype == other.dtype
+        assert one.dtype.kind == other.dtype.kind
         assert np.array_equal(one[order[0]], other[order[1]])
-    assert len(list(tmp_path.glob("fsdd-*/sound.npy"))) == 1
+    assert len(list(tmp_path.glob("fsdd-*/*.record"))) == 480
 
 
 def test_spectrogram_shows_pitch_and_time():
@@ -182,23 +187,34 @@ def damaged(made: Path, tmp_path: Path) -> Path:
 def test_bad_files_are_named_with_their_reasons(damaged: Path):
     with pytest.raises(UnreadableError) as error:
         load_av_digits(Place(damaged), **FEW)
-    for words in ("3 of 480", "3_ada_0: ", "4_ada_0: ", "ada_5: its name is not like 7_theo_42.wav"):
+    assert "1 of 480 samples cannot be read (their size or first bytes are wrong, nothing was" in str(
+        error.value
+    )
+    assert "3_ada_0.wav' does not begin as a wav file does" in str(error.value)
+    assert not (damaged / "maskfusion-cache").exists()
+    (damaged / "recordings" / "3_ada_0.wav").unlink()
+    with pytest.raises(UnreadableError) as error:
+        load_av_digits(Place(damaged), **FEW)
+    for words in ("2 of 479", "4_ada_0: ", "ada_5.wav' must have a name like 7_theo_42.wav"):
         assert words in str(error.value)
 
 
 def test_bad_files_are_left_out(damaged: Path):
     place = Place(damaged, on_error="skip")
-    clips = read_fsdd(place)
+    clips, left_out = read_fsdd(place)
+    assert sorted(left_out) == ["3_ada_0", "4_ada_0", "ada_5"]
     assert len(clips.digits) == 477
     assert np.bincount(clips.digits).tolist() == [48, 48, 48, 47, 47, 47, 48, 48, 48, 48]
-    assert len(load_av_digits(place, **FEW).train) == 100
+    data = load_av_digits(place, **FEW)
+    assert len(data.train) == 100
+    assert data.left_out == left_out
 
 
 def test_missing_sound(made: Path, tmp_path: Path):
     shutil.copy(made / "npz" / "mnist.npz", tmp_path)
     for function in (load_av_digits, check_av_digits):
         with pytest.raises(
-            FileNotFoundError, match=r"No 'fsdd.npz' and no wav files in '.*recordings'.*Jakobovski"
+            UserError, match=r"No 'fsdd.npz' and no folder 'recordings' with wav files in '.*Jakobovski"
         ):
             function(Place(tmp_path))
 
@@ -211,23 +227,32 @@ def test_npz_that_disagrees_with_itself(made: Path, tmp_path: Path):
         {"digit": arrays["digit"] + 1},
         {"speaker": arrays["speaker"] + 1},
         {"length": arrays["length"] * 0},
-        {"wave": arrays["wave"].astype("float32")},
     ):
         np.savez(tmp_path / "fsdd.npz", **(arrays | change))
         with pytest.raises(
-            ValueError, match=r"the lengths must be above 0 and add up to the [0-9]+ int16 samples"
+            UserError, match=r"the lengths must be above 0 and add up to the [0-9]+ int16 samples"
         ):
             read_fsdd(Place(tmp_path))
+    np.savez(tmp_path / "fsdd.npz", **(arrays | {"wave": arrays["wave"] / np.float32(32768)}))
+    with pytest.raises(
+        UserError, match=r"array `wave` must hold whole numbers from -32768 to 32767; it holds"
+    ):
+        read_fsdd(Place(tmp_path))
 
 
 @pytest.mark.parametrize("source", ["npz", "wav"])
 def test_check_counts(made: Path, source: str):
-    assert [(finding.what, finding.found) for finding in check_av_digits(Place(made / source))] == [
+    found = [(finding.what, finding.found) for finding in check_av_digits(Place(made / source))]
+    assert found[:6] == [
+        ("folder", str(made / source)),
         ("MNIST, training", "400"),
         ("MNIST, test", "60"),
+        ("folder", str(made / source)),
         ("FSDD", "480"),
         ("FSDD", "4"),
     ]
+    looked = [("FSDD: size and first bytes", "480 good"), ("content of some samples", "8 good")]
+    assert found[6:] == (looked if source == "wav" else [])
     assert not list((made / source).glob("maskfusion-cache"))
 
 
@@ -253,13 +278,13 @@ def test_energy_that_is_left_is_the_coarsest():
 
 @pytest.mark.parametrize("share", [0.0, 1.5])
 def test_impossible_energy(share: float):
-    with pytest.raises(ValueError, match=r"`share` \(=.*\) must be above 0 and at most 1"):
+    with pytest.raises(UserError, match=r"`share` \(=.*\) must be above 0 and at most 1"):
         EnergyReduction(np.zeros((2, 3, 3)), share)
 
 
 def test_energy_is_fitted_on_training_images(made: Path, data: MultimodalData):
     """And with all energy left the images are MNIST itself."""
-    mnist = read_mnist(made / "npz")
+    mnist = read_mnist(Place(made / "npz"))
     numbers = [int(name.split(",")[0].removeprefix("mnist ")) for name in data.names]
     expected = EnergyReduction(mnist.values[mnist.split.train], 0.5)(mnist.values[numbers])
     whole = load_av_digits(Place(made / "npz"), **FEW | {"energy": 1.0})

@@ -10,8 +10,9 @@ from PIL import Image
 from examples.data import load
 from examples.data.contract import UNSCORED, Modality, MultimodalData, Samples
 from examples.data.place import Place
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.files import UnreadableError
 from examples.data.sets.cwfid import check_cwfid, class_shares, load_cwfid
+from examples.errors import UserError
 from tests.support.real_data import real_data
 
 LISTS = "train: [2, 3, 4, 5, 6]\ntest: [1, 6,\n  7]\n"
@@ -126,7 +127,7 @@ def test_blocks_become_one_pixel(copy: Path, arrays: dict[str, np.ndarray]):
 
 @pytest.mark.parametrize("reduce", [0, 61])
 def test_impossible_reduction(copy: Path, reduce: int):
-    with pytest.raises(ValueError, match=rf"`reduce` \(={reduce}\) must be at least 1 and at most 60"):
+    with pytest.raises(UserError, match=rf"`reduce` \(={reduce}\) must be at least 1 and at most 60"):
         load_cwfid(Place(copy), reduce=reduce)
 
 
@@ -146,7 +147,7 @@ def test_official_files_become_a_quarter(official: Path):
     assert target.shape == (240, 240)
     assert (target[9:49, :28] == 1).all()
     assert (target == 1).sum() == 40 * 28
-    assert len(list((official / "maskfusion-cache").glob("cwfid-*/nir.npy"))) == 1
+    assert len(list((official / "maskfusion-cache").glob("cwfid-*/*.record"))) == 7
 
 
 def test_other_channels(tmp_path: Path):
@@ -162,7 +163,7 @@ def test_other_channels(tmp_path: Path):
 
 @pytest.mark.parametrize("channels", [[1], [0, 3]])
 def test_impossible_channels(official: Path, channels: list[int]):
-    with pytest.raises(ValueError, match=r"`channels` \(=\[.*\]\) must be two of 0, 1 and 2"):
+    with pytest.raises(UserError, match=r"`channels` \(=\[.*\]\) must be two of 0, 1 and 2"):
         load_cwfid(Place(official), channels=channels)
 
 
@@ -187,11 +188,18 @@ def test_bad_files_are_named_with_their_reasons(damaged: Path):
     with pytest.raises(UnreadableError) as error:
         load_cwfid(Place(damaged))
     for words in (
-        "4 of 7 samples cannot be read",
-        "001_annotation.png' has colours other than black for soil, green for crop, red for weed",
-        "002_image.png' is damaged or no image",
-        "003_image.png' has 242 x 324 pixels, not 966 x 1296",
+        "2 of 7 samples cannot be read (their size or first bytes are wrong, nothing was decoded",
+        "002_image.png' does not begin as a png file does",
         "004_annotation.png' cannot be opened (No such file or directory)",
+    ):
+        assert words in str(error.value)
+    (damaged / "train_test_split.yaml").write_text("train: [3, 5]\ntest: [1, 6, 7]\n")
+    with pytest.raises(UnreadableError) as error:
+        load_cwfid(Place(damaged))
+    for words in (
+        "2 of 5 samples cannot be read (what could be read stays decoded",
+        "001_annotation.png' has colours other than black for soil, green for crop, red for weed",
+        "003_image.png' has 242 x 324 pixels, not 966 x 1296",
     ):
         assert words in str(error.value)
 
@@ -199,12 +207,13 @@ def test_bad_files_are_named_with_their_reasons(damaged: Path):
 def test_bad_files_are_left_out(damaged: Path):
     data = load_cwfid(Place(damaged, on_error="skip"), validation=0)
     assert images(data) == [{5}, set(), {6, 7}]
+    assert sorted(data.left_out) == ["001", "002", "003", "004"]
 
 
 def test_missing_data(tmp_path: Path):
     for function in (load_cwfid, check_cwfid):
         with pytest.raises(
-            FileNotFoundError,
+            UserError,
             match=r"No 'cwfid_quarter.npz' and no 'train_test_split.yaml' in .*github.com/cwfid",
         ):
             function(Place(tmp_path))
@@ -219,20 +228,20 @@ def test_lists_that_are_none(own: Path):
 @pytest.mark.parametrize("tile", [0, -4, 30, 244])
 def test_impossible_tile(copy: Path, tile: int):
     with pytest.raises(
-        ValueError, match=rf"`tile` \(={tile}\) must be a multiple of 4, above 0 and at most 242"
+        UserError, match=rf"`tile` \(={tile}\) must be a multiple of 4, above 0 and at most 242"
     ):
         load_cwfid(Place(copy), tile=tile)
 
 
 @pytest.mark.parametrize("validation", [-1, 4])
 def test_impossible_validation(copy: Path, validation: int):
-    with pytest.raises(ValueError, match=rf"`validation` \(={validation}\) must be at least 0 and below 4"):
+    with pytest.raises(UserError, match=rf"`validation` \(={validation}\) must be at least 0 and below 4"):
         load_cwfid(Place(copy), validation=validation)
 
 
 def test_labels_that_are_none(tmp_path: Path, arrays: dict[str, np.ndarray]):
     np.savez(tmp_path / "cwfid_quarter.npz", **(arrays | {"label": arrays["label"] + 1}))
-    with pytest.raises(ValueError, match="array `label` must hold 0 to 2"):
+    with pytest.raises(UserError, match="array `label` must hold 0 to 2"):
         load_cwfid(Place(tmp_path / "cwfid_quarter.npz"))
 
 
@@ -244,10 +253,34 @@ def test_class_shares():
 
 def test_check(copy: Path, own: Path):
     counts = [("7", False), ("4", False), ("3", False)]
-    assert [(finding.found, finding.good) for finding in check_cwfid(Place(copy))] == counts
-    assert [(finding.found, finding.good) for finding in check_cwfid(Place(own))] == [*counts, ("14", True)]
+    assert [finding[2:] for finding in check_cwfid(Place(copy))] == [(str(copy), True), *counts]
+    looked = [("14 good", True), ("7 good", True)]
+    assert [finding[2:] for finding in check_cwfid(Place(own))] == [(str(own), True), *counts, *looked]
     (own / "images" / "003_image.png").unlink()
-    assert check_cwfid(Place(own))[-1][2:] == ("13; missing: 003_image.png", False)
+    gone = f"'{own}/images/003_image.png' cannot be opened (No such file or directory)"
+    assert [finding[2:] for finding in check_cwfid(Place(own))[-2:]] == [
+        (f"1 of 14 are bad: {gone}", False),
+        (f"1 of 7 are bad: 003: {gone}", False),
+    ]
+
+
+def test_lists_with_a_byte_order_mark(own: Path):
+    (own / "train_test_split.yaml").write_text(LISTS, encoding="utf-8-sig")
+    assert len(load_cwfid(Place(own), validation=0).test) == 36
+
+
+def test_lists_in_another_encoding(own: Path):
+    (own / "train_test_split.yaml").write_bytes(b"train: [2]\n# f\xfcr den Test\ntest: [1]\n")
+    with pytest.raises(
+        UnreadableError, match=r"yaml' must be in UTF-8, and line 2 is not \(byte 0xfc\); save it as"
+    ):
+        load_cwfid(Place(own))
+
+
+def test_shares_are_no_bytes(tmp_path: Path, arrays: dict[str, np.ndarray]):
+    np.savez(tmp_path / "cwfid_quarter.npz", **(arrays | {"red": arrays["red"] / 255}))
+    with pytest.raises(UserError, match=r"array `red` must hold whole numbers from 0 to 255; it holds 0\."):
+        load_cwfid(Place(tmp_path))
 
 
 def test_real_copy():

@@ -10,8 +10,9 @@ import torch
 from examples.data import load
 from examples.data.contract import Modality, MultimodalData
 from examples.data.place import Place
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.files import UnreadableError
 from examples.data.sets.digits import check_digits, load_digits, read_svhn
+from examples.errors import UserError
 from tests.examples.data.digit_files import mnist_arrays, write_mnist_npz, write_svhn
 
 FEW = {"pairs": 100, "validation_pairs": 20, "test_pairs": 40}
@@ -49,7 +50,7 @@ def test_both_images_show_the_target(data: MultimodalData):
 
 
 def test_svhn_is_upright_and_ten_is_zero(root: Path):
-    svhn = read_svhn(root)
+    svhn = read_svhn(Place(root))
     assert svhn.labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
     red, green, blue = svhn.values[13]
     assert set(red.ravel().tolist()) == {30}
@@ -85,13 +86,13 @@ def test_standardised_by_the_training_part(data: MultimodalData):
 
 
 def test_too_many_pairs(root: Path):
-    with pytest.raises(ValueError, match="Part `train`: 20000 pairs take 2000 of class 0, and there are 972"):
+    with pytest.raises(UserError, match="Part `train`: 20000 pairs take 2000 of class 0, and there are 972"):
         load_digits(Place(root))
 
 
 def test_missing_svhn(root: Path):
     (root / "test_32x32.mat").unlink()
-    with pytest.raises(FileNotFoundError, match=r"No file at '.*test_32x32.mat'. SVHN, .*housenumbers"):
+    with pytest.raises(UserError, match=r"No file at '.*test_32x32.mat'. SVHN, .*housenumbers"):
         load_digits(Place(root), **FEW)
 
 
@@ -107,7 +108,12 @@ def test_damaged_svhn(root: Path):
     [
         ({"y": np.zeros((9, 1), dtype="uint8")}, r"it holds X \(32, 32, 3, 9\) and y \(9, 1\)"),
         ({"y": np.ones((8, 1), dtype="uint8")}, r"it holds X \(32, 32, 3, 9\) and y \(8, 1\)"),
-        ({"X": np.zeros((28, 28, 3, 9), dtype="uint8")}, r"it holds X \(28, 28, 3, 9\) and y \(9, 1\)"),
+        (
+            {"X": np.zeros((28, 28, 3, 9), dtype="uint8")},
+            r"X must have shape \(32, 32, 3, 'any'\); it has \(28, 28",
+        ),
+        ({"X": np.full((32, 32, 3, 9), 0.5)}, r"X must hold whole numbers from 0 to 255; it holds 0\.5"),
+        ({"y": np.full((9, 1), 1.5)}, r"y must hold whole numbers from -\d+ to \d+; it holds 1\.5"),
     ],
 )
 def test_something_else(root: Path, change: dict[str, np.ndarray], words: str):
@@ -119,8 +125,10 @@ def test_something_else(root: Path, change: dict[str, np.ndarray], words: str):
 
 def test_check_counts(root: Path):
     assert [(finding.what, finding.found, finding.good) for finding in check_digits(Place(root))] == [
+        ("folder", str(root), True),
         ("MNIST, training", "400", False),
         ("MNIST, test", "60", False),
+        ("folder", str(root), True),
         ("SVHN, training", "300", False),
         ("SVHN, test", "50", False),
     ]

@@ -9,6 +9,7 @@ import torch
 
 from examples.data.place import Place
 from examples.data.sets import make_mfeat, mfeat
+from examples.errors import UserError
 
 
 def test_mfeat_that_ships():
@@ -40,13 +41,13 @@ def test_mfeat_images_are_upright():
 @pytest.mark.parametrize("labels", [0, 15, 40, -10])
 def test_mfeat_labels(mfeat_root: Path, labels: int):
     with pytest.raises(
-        ValueError, match=rf"`labels` \(={labels}\) must be a multiple of 10, above 0 and below 40"
+        UserError, match=rf"`labels` \(={labels}\) must be a multiple of 10, above 0 and below 40"
     ):
         mfeat.load_mfeat(Place(mfeat_root), labels=labels)
 
 
 def test_mfeat_missing_file(tmp_path: Path):
-    with pytest.raises(FileNotFoundError) as error:
+    with pytest.raises(UserError) as error:
         mfeat.load_mfeat(Place(tmp_path))
     text = str(error.value)
     assert str(tmp_path / "mfeat.npz") in text

@@ -13,8 +13,9 @@ import torch
 from examples.data import load
 from examples.data.contract import UNSCORED
 from examples.data.place import Place
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.files import UnreadableError
 from examples.data.sets.nyuv2 import check_nyuv2, load_nyuv2
+from examples.errors import UserError
 from tests.examples.data.nyuv2_files import (
     COUNT,
     FORTY,
@@ -121,7 +122,7 @@ def test_frequent_classes_need_no_mapping(bare: Path):
     assert data.classes == ("floor", "wall")
     assert set(data.train.target.unique().tolist()) == {UNSCORED, 0, 1}
     with pytest.raises(
-        ValueError, match=r"`classes` \(=894\) must be at most [3-6], that is how many the training"
+        UserError, match=r"`classes` \(=894\) must be at most [3-6], that is how many the training"
     ):
         load_nyuv2(Place(bare), size=8, classes=894)
 
@@ -130,7 +131,7 @@ def test_without_official_split_scenes_stay_whole(bare: Path, capsys: pytest.Cap
     first, again, other = (
         load_nyuv2(Place(bare), size=4, classes=2, validation=0.3, seed=seed) for seed in (1, 1, 2)
     )
-    assert "No official split at '" in capsys.readouterr().err
+    assert "No official split in '" in capsys.readouterr().err
     parts = [set(part.labels["scene"].tolist()) for part in (first.train, first.validation, first.test)]
     assert sum(map(len, parts)) == len(set.union(*parts)) == 5
     assert first.split.test.tolist() == again.split.test.tolist()
@@ -139,10 +140,9 @@ def test_without_official_split_scenes_stay_whole(bare: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize(("classes", "missing"), [(40, "classMapping40.mat"), (13, "class13Mapping.mat")])
 def test_mapping_that_is_not_there(bare: Path, classes: int, missing: str):
-    with pytest.raises(
-        FileNotFoundError, match=rf"(?s)`classes` \(={classes}\) needs .*{missing}.*nyuv2-meta-data"
-    ):
+    with pytest.raises(UserError, match=rf"(?s)`classes` \(={classes}\) needs .*{missing}.*nyuv2-meta-data"):
         load_nyuv2(Place(bare), size=4, classes=classes)
+    assert not (bare / "maskfusion-cache").exists(), "it is said before anything is decoded"
 
 
 @pytest.mark.parametrize(
@@ -165,9 +165,7 @@ def test_mapping_without_names(root: Path):
     with pytest.raises(UnreadableError, match=r"classMapping13 must hold numbers and names"):
         load_nyuv2(Place(root), size=4, classes=13)
     (root / "classMapping40.mat").write_bytes(b"no file of MATLAB" * 20)
-    with pytest.raises(
-        UnreadableError, match=r"classMapping40\.mat' is damaged or no MATLAB file of format 7"
-    ):
+    with pytest.raises(UnreadableError, match=r"classMapping40\.mat' does not begin as a mat file does"):
         load_nyuv2(Place(root), size=4)
 
 
@@ -175,7 +173,7 @@ def test_mapping_without_names(root: Path):
 def test_split_of_other_pictures(root: Path, test: list[int]):
     write_splits(root, list(range(1, 9)), test)
     with pytest.raises(
-        ValueError, match=r"must name pictures by 1 to 12|`test` of a split must hold at least one"
+        UserError, match=r"must name each of the pictures 1 to 12 once; it names 8|testNdxs must have shape"
     ):
         load_nyuv2(Place(root), size=4)
 
@@ -198,8 +196,10 @@ def test_pictures_that_are_damaged(root: Path):
     with pytest.raises(UnreadableError, match=r"(?s)4 of 12 samples.*" + ".*".join(reasons)):
         load_nyuv2(Place(root), size=4)
     data = load_nyuv2(Place(root, on_error="skip"), size=4, validation=0)
-    assert data.split.train.tolist() == [0, 3, 5, 6, 7]
-    assert data.split.test.tolist() == [8, 10, 11]
+    assert [data.names[n] for n in data.split.train] == ["0001", "0004", "0006", "0007", "0008"]
+    assert [data.names[n] for n in data.split.test] == ["0009", "0011", "0012"]
+    assert sorted(data.left_out) == ["0002", "0003", "0005", "0010"]
+    assert data.test.labels["scene"].tolist() == [4, 4, 4]
     assert torch.isfinite(data.train.everything().inputs["depth"]).all()
 
 
@@ -210,16 +210,17 @@ def test_file_that_is_cut(root: Path, share: float):
     path.write_bytes(whole[: int(share * len(whole))])
     for action in (load_nyuv2, check_nyuv2):
         with pytest.raises(
-            UnreadableError, match=r"labeled\.mat' is damaged, cut short or not of MATLAB's format"
+            UnreadableError, match=r"labeled\.mat' is (damaged, cut short or not of MATLAB's format|empty)"
         ):
             action(Place(root, on_error="skip"))
 
 
 def test_file_with_other_contents(root: Path):
     write_data(root, depths=pictures()["depths"][:-1])
-    with pytest.raises(
-        UnreadableError, match=r"images must be \(n, 3, width, height\), the others \(n, width"
-    ):
+    with pytest.raises(UnreadableError, match=r"images are \(n, 3, width, height\), the others \(n, width"):
+        load_nyuv2(Place(root))
+    write_data(root, **{name: values.swapaxes(-1, -2) for name, values in pictures().items()})
+    with pytest.raises(UnreadableError, match=r"\(12, 3, 24, 32\).* and pictures are wider than high"):
         load_nyuv2(Place(root))
     write_data(root, **{name: values[:-1] for name, values in pictures().items()})
     with pytest.raises(UnreadableError, match=r"scenes and sceneTypes must be one for each image"):
@@ -237,23 +238,25 @@ def test_file_with_other_contents(root: Path):
 
 def test_nothing_there(tmp_path: Path):
     for action in (load_nyuv2, check_nyuv2):
-        with pytest.raises(FileNotFoundError, match=r"(?s)No file at '.*labeled\.mat'.*cs\.nyu\.edu"):
+        with pytest.raises(
+            UserError, match=r"No 'nyu_depth_v2_labeled\.mat', no 'nyuv2_240.* in .*cs\.nyu\.edu"
+        ):
             action(Place(tmp_path))
 
 
 def test_h5py_is_named_where_it_is_missing(root: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "h5py", None)
-    with pytest.raises(ModuleNotFoundError, match=r"needs the package h5py: pip install .*\[media\]"):
+    with pytest.raises(UserError, match=r"needs the package h5py: pip install .*\[media\]"):
         load_nyuv2(Place(root))
 
 
 def test_decoded_once(root: Path, tmp_path: Path):
     place = Place(root, cache=tmp_path / "cache")
     first = load_nyuv2(place, size=4)
-    state = next((tmp_path / "cache").glob("*/state.npy"))
-    before = state.stat().st_mtime_ns
+    before = sorted((tmp_path / "cache").rglob("*.record"))
+    assert len(before) == 12
     second = load_nyuv2(replace(place, root=root / "nyu_depth_v2_labeled.mat"), size=4, classes=13)
-    assert state.stat().st_mtime_ns == before
+    assert sorted((tmp_path / "cache").rglob("*.record")) == before
     assert torch.equal(first.test.everything().inputs["color"], second.test.everything().inputs["color"])
     assert not (root / "maskfusion-cache").exists()
 
@@ -268,13 +271,16 @@ def test_decoded_once(root: Path, tmp_path: Path):
     ],
 )
 def test_options_are_checked(options: dict[str, object], message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         load("nyuv2", Place(), seed=0, options=options)
 
 
 def test_check_says_what_is_there(root: Path):
     found = {(finding.what, finding.found): finding.good for finding in check_nyuv2(Place(root))}
     assert found == {
+        ("folder", str(root)): True,
+        ("files: size and first bytes", "1 good"): True,
+        ("content of some samples", "8 good"): True,
         ("nyu_depth_v2_labeled.mat", "12"): False,
         ("nyu_depth_v2_labeled.mat", "32 x 24"): False,
         ("nyu_depth_v2_labeled.mat", "6"): False,

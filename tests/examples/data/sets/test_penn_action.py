@@ -10,9 +10,11 @@ import torch
 from examples.data import load
 from examples.data.batches import Draw
 from examples.data.place import Place
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.files import UnreadableError
+from examples.data.reading.resampling import moments
 from examples.data.sets.penn_action import check_penn_action, load_penn_action
-from examples.data.sets.penn_annotations import moments, read_copy
+from examples.data.sets.penn_annotations import read_copy
+from examples.errors import UserError
 from tests.examples.data.penn_files import ACTIONS, annotation, write_copy, write_frames, write_labels
 from tests.support.real_data import real_data
 
@@ -83,10 +85,10 @@ def test_copy_may_be_named_itself(tmp_path: Path, clips: list[dict[str, object]]
 
 
 def test_moments_go_from_first_to_last_frame():
-    assert moments(1).tolist() == [0] * 32
-    assert moments(32).tolist() == list(range(32))
-    assert moments(63).tolist() == list(range(0, 63, 2))
-    assert set(moments(18).tolist()) == set(range(18))
+    assert moments(1, 32).tolist() == [0] * 32
+    assert moments(32, 32).tolist() == list(range(32))
+    assert moments(63, 32).tolist() == list(range(0, 63, 2))
+    assert set(moments(18, 32).tolist()) == set(range(18))
 
 
 def test_axes_of_the_pose(tmp_path: Path):
@@ -128,9 +130,7 @@ def test_color_is_one_frame(filmed: Path, clips: list[dict[str, object]]):
 
 
 def test_color_needs_the_frames(root: Path):
-    with pytest.raises(
-        FileNotFoundError, match=r"frames'; the modality color needs the frames\. Data: Penn Action"
-    ):
+    with pytest.raises(UserError, match=r"frames'; the modality color needs the frames\. Data: Penn Action"):
         load_penn_action(Place(root))
 
 
@@ -148,27 +148,44 @@ def test_frames_that_are_missing_or_cut(filmed: Path):
     cut.write_bytes(cut.read_bytes()[:400])
     place = Place(filmed)
     with pytest.raises(
-        UnreadableError, match=r"(?s)2 of 12 samples.*0002: .*000008\.jpg.*0005: .*000021\.jpg"
+        UnreadableError, match=r"(?s)1 of 12 samples.*nothing was decoded.*0002: .*000008\.jpg"
     ):
         load_penn_action(place, frames=1, size=8, validation=0)
     data = load_penn_action(replace(place, on_error="skip"), frames=1, size=8, validation=0)
-    assert data.split.train.tolist() == [0, 2, 3, 6, 7, 8, 9]
-    assert data.split.test.tolist() == [5, 10, 11]
+    assert data.names == tuple(f"{number:04d}" for number in (1, 3, 4, 6, 7, 8, 9, 10, 11, 12))
+    assert {
+        name: "cannot be opened" in why or "is damaged" in why for name, why in data.left_out.items()
+    } == {
+        "0002": True,
+        "0005": True,
+    }
+    assert [data.names[position] for position in data.split.test] == ["0006", "0011", "0012"]
     assert len(load_penn_action(place, modalities=["pose"], validation=0).train) == 8
 
 
 def broken() -> dict[str, tuple[dict[str, object], str]]:
     good = annotation(1)
     return {
-        "visibility": (good | {"visibility": good["visibility"][:-1]}, r"visibility \(of shape \(13, 13\)\)"),
-        "joints": (good | {"x": good["x"][:, :12]}, r"x \(of shape \(14, 12\)\) must hold numbers"),
-        "empty": (good | {"x": np.zeros((0, 13))}, r"x \(of shape \(0, "),
-        "not numbers": (good | {"y": good["y"] * np.nan}, r"y \(of shape \(14, 13\)\) must hold numbers"),
-        "box": (good | {"bbox": "left"}, r"bbox \(of shape \(1,\)\) must hold numbers"),
-        "train": (good | {"train": 2}, r"train must be 1 or -1"),
-        "dimensions": (good | {"dimensions": np.zeros((1, 3))}, r"dimensions height, width and frames"),
-        "action": (good | {"action": ""}, r"action must be a short text"),
-        "viewpoint": (good | {"pose": 3.0 * np.ones((2, 2))}, r"pose must be a short text"),
+        "visibility": (
+            good | {"visibility": good["visibility"][:-1]},
+            r"visibility must have shape \(14, 13\); it has \(13, 13\)",
+        ),
+        "joints": (good | {"x": good["x"][:, :12]}, r"x must have shape \('any', 13\); it has \(14, 12\)"),
+        "empty": (good | {"x": np.zeros((0, 13))}, r"x must have shape \('any', 13\); it has \(0, "),
+        "not numbers": (
+            good | {"y": good["y"] * np.nan},
+            r"y must be finite; it is nan at \(0, 0\), counted from 0",
+        ),
+        "box": (good | {"bbox": "left"}, r"bbox must have shape \('any', 4\); it has \(1,\)"),
+        "train": (good | {"train": 2}, r"train \(=2\) must be 1 or -1"),
+        "dimensions": (good | {"dimensions": np.zeros((1, 3))}, r"dimensions \(=0 x 0\) above 0"),
+        "action": (good | {"action": ""}, r"action \(=''\) must be one of \['baseball_pitch'"),
+        "viewpoint": (good | {"pose": 3.0 * np.ones((2, 2))}, r"pose \(=''\) must be one of \['back'"),
+        "boxes": (
+            good | {"bbox": good["bbox"][:-2]},
+            "bbox has 12 boxes for 14 frames; there must be as many",
+        ),
+        "another action": (good | {"action": "knitting"}, r"action \(='knitting'\) must be one of"),
         "missing": ({key: value for key, value in good.items() if key != "y"}, r"lacks \['y'\]"),
     }
 
@@ -194,17 +211,37 @@ def test_labels_cut_anywhere(root: Path, packed: bool):
             load_penn_action(Place(root), modalities=["box"])
 
 
+def test_frames_of_another_size_than_the_labels_say(filmed: Path):
+    write_labels(filmed, "0003", annotation(2) | {"dimensions": np.array([[64, 48, 23]])})
+    with pytest.raises(
+        UnreadableError, match=r"0003: '.*jpg' has 32 x 48 pixels, and its labels say 64 x 48"
+    ):
+        load_penn_action(Place(filmed), frames=1, size=8)
+
+
+@pytest.mark.parametrize("named", [".", "..", "labels"])
+def test_found_from_a_folder_too_high_or_too_deep(root: Path, named: str):
+    place = Place((root / named).resolve())
+    data = load_penn_action(place, modalities=["box"])
+    assert len(data.names) == 12
+    assert check_penn_action(place)[0].found == str(root)
+    assert (root / "maskfusion-cache").is_dir()
+
+
 def test_clip_without_labels(filmed: Path):
     (filmed / "labels" / "0003.mat").unlink()
-    with pytest.raises(UnreadableError, match=r"(?s)0003: there is no file '.*0003\.mat'"):
+    with pytest.raises(UnreadableError, match=r"(?s)0003: '.*0003\.mat' cannot be opened"):
         load_penn_action(Place(filmed), modalities=["pose"])
 
 
 def test_nothing_there(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"(?s)No file at '.*penn_action_pose\.npz'.*dreamdragon"):
+    with pytest.raises(
+        UserError,
+        match=r"No folder 'labels' with .mat files and no 'penn_action_pose\.npz' in .*There: nothing\. .*dreamdragon",
+    ):
         load_penn_action(Place(tmp_path))
     (tmp_path / "labels").mkdir()
-    with pytest.raises(FileNotFoundError, match=r"No \.mat files in '.*labels'"):
+    with pytest.raises(UserError, match=r"There: labels\. Data: Penn"):
         load_penn_action(Place(tmp_path))
 
 
@@ -213,7 +250,7 @@ def test_copy_with_unknown_action(tmp_path: Path, clips: list[dict[str, object]]
     with np.load(path) as file:
         arrays = dict(file)
     np.savez(path, **{**arrays, "action": arrays["action"] + 1})
-    with pytest.raises(ValueError, match=r"array `action` must hold 0 to 1"):
+    with pytest.raises(UserError, match=r"array `action` must hold 0 to 1"):
         load_penn_action(Place(tmp_path))
 
 
@@ -228,18 +265,31 @@ def test_copy_with_unknown_action(tmp_path: Path, clips: list[dict[str, object]]
     ],
 )
 def test_options_are_checked(options: dict[str, object], message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         load("penn-action", Place(), seed=0, options=options)
 
 
 def test_check_counts_files(filmed: Path):
     (filmed / "frames" / "0004" / "000002.jpg").unlink()
     (filmed / "labels" / "0007.mat").unlink()
-    labels, without, folders, gaps = check_penn_action(Place(filmed))
-    assert (labels.expected, labels.found, labels.good) == ("2,326 files", "11", False)
-    assert (without.found, without.good) == ("1: 0007", False)
-    assert (folders.found, folders.good) == ("12", False)
-    assert (gaps.found, gaps.good) == ("1: 0004", False)
+    (filmed / "frames" / "0004" / "._000001.jpg").write_bytes(b"what a Mac leaves behind")
+    (filmed / "labels" / "0008.mat").write_bytes(b"")
+    labels, empty = filmed / "labels", f"'{filmed / 'labels' / '0008.mat'}' is empty"
+    assert [finding[1:] for finding in check_penn_action(Place(filmed))] == [
+        ("the data set", str(filmed), True),
+        ("2,326 files", "11", False),
+        ("none", "0007", False),
+        ("11 looked at, all good", f"1 of 11 are bad: {empty}", False),
+        ("8 decoded, all good", f"1 of 8 are bad: 0008: {empty}", False),
+        ("2,326 folders", "12", False),
+        ("none", "0004", False),
+        ("653 looked at, all good", "653 good", True),
+        (
+            "8 decoded, all good",
+            f"2 of 8 are bad: 0007: '{labels}/0007.mat' cannot be opened (No such file or directory); 0008: {empty}",
+            False,
+        ),
+    ]
     assert not (filmed / "maskfusion-cache").exists()
 
 
@@ -283,6 +333,6 @@ def test_real_clips_repeat_frames_where_we_would():
     short = np.flatnonzero(frames < 32)
     assert len(short) == 157
     for clip in short:
-        repeated = np.flatnonzero(np.diff(moments(int(frames[clip]))) == 0)
+        repeated = np.flatnonzero(np.diff(moments(int(frames[clip]), 32)) == 0)
         assert (joints[clip, repeated] == joints[clip, repeated + 1]).all()
         assert (boxes[clip, repeated] == boxes[clip, repeated + 1]).all()

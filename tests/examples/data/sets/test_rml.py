@@ -1,5 +1,6 @@
 """RML from small files of its formats and layout."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -8,9 +9,10 @@ import pytest
 from examples.data import load
 from examples.data.contract import UNSCORED
 from examples.data.place import Place
-from examples.data.reading.cache import UnreadableError
+from examples.data.reading.files import UnreadableError
 from examples.data.sets.crema_d import CLASSES
 from examples.data.sets.rml import check_rml, load_rml
+from examples.errors import UserError
 from tests.examples.data.clip_files import tone, write_clip
 
 CODES = ("an", "di", "fe", "ha", "sa", "su")
@@ -97,9 +99,15 @@ def test_sound_is_the_central_part_and_mirrored(whole: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "reason"),
     [
-        ("rml-1/s1/zz1.avi", r"s1/zz1: the name does not say the emotion; it must begin with one of \['an'"),
-        ("rml-1/s1/sample.avi", "s1/sample: the name does not say the emotion"),
-        ("rml-1/an9.avi", "rml-1/an9: the path does not name the speaker; it must hold a folder s1 to s8"),
+        (
+            "rml-1/s1/zz1.avi",
+            r"s1/zz1: '.*zz1\.avi' does not say the emotion; its name must begin with one of \['an'",
+        ),
+        ("rml-1/s1/sample.avi", "s1/sample: .* does not say the emotion"),
+        (
+            "rml-1/an9.avi",
+            "rml-1/an9: .* does not name the speaker; name the folder that holds s1 to s8 with --root",
+        ),
         ("rml-1/s1/an9.avi", r"s1/an9: '.*an9\.avi' is empty"),
     ],
 )
@@ -107,26 +115,32 @@ def test_bad_files_are_named(tmp_path: Path, name: str, reason: str) -> None:
     for code in CODES:
         write(tmp_path / "s1" / f"{code}1.avi", frames=5)
     (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-    (tmp_path / name).touch()
+    if name.endswith("s1/an9.avi"):
+        (tmp_path / name).touch()
+    else:
+        write(tmp_path / name, frames=5)
     with pytest.raises(UnreadableError, match=reason):
         load_rml(Place(tmp_path))
     data = load_rml(Place(tmp_path, on_error="skip"))
-    assert len(data.names) == 7
+    assert len(data.names) == 6
+    assert len(data.left_out) == 1
     assert sum(len(part) for part in vars(data.split).values()) == 6
 
 
 def test_no_files(tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError, match=r"No \.avi files in .*Data: RML"):
+    with pytest.raises(UserError, match=r"No \.avi files in .*Data: RML"):
         load_rml(Place(tmp_path))
 
 
 def test_check_of_a_good_folder(tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    write(tmp_path / "made.avi", frames=5).rename(clip)
     for speaker in range(1, 9):
         folder = tmp_path / folder_of(speaker)
         folder.mkdir(parents=True)
         for code in CODES:
             for number in range(1, 16):
-                (folder / f"{code}{number}.avi").touch()
+                shutil.copy(clip, folder / f"{code}{number}.avi")
     assert all(finding.good for finding in check_rml(Place(tmp_path)))
 
 
@@ -138,3 +152,25 @@ def test_check_says_what_is_missing(whole: Path, tmp_path: Path) -> None:
     assert findings["an*.avi"].found == "8"
     (tmp_path / "lost.avi").touch()
     assert {finding.found for finding in check_rml(Place(tmp_path)) if not finding.good} >= {"lost", "0", "1"}
+
+
+def test_speakers_that_are_linked_litter_and_capitals(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "disk"
+    for code in CODES:
+        write(elsewhere / f"{code}1.avi", frames=5)
+        (elsewhere / f"._{code}1.avi").write_bytes(b"what a Mac leaves behind")
+    (elsewhere / "Thumbs.db").write_bytes(b"what Windows leaves behind")
+    root = tmp_path / "RML"
+    root.mkdir()
+    (root / "S1").symlink_to(elsewhere, target_is_directory=True)
+    (elsewhere / "loop").symlink_to(elsewhere, target_is_directory=True)
+    assert load_rml(Place(root)).names == tuple(f"S1/{code}1" for code in CODES)
+
+
+def test_two_clips_of_one_name(tmp_path: Path) -> None:
+    for part in ("rml-1", "copy"):
+        write(tmp_path / part / "s1" / "an1.avi", frames=5)
+    with pytest.raises(
+        UserError, match=r"Two samples are called 's1/an1': '.*copy.*' and '.*rml-1.*'\. Remove or rename"
+    ):
+        load_rml(Place(tmp_path))

@@ -8,6 +8,7 @@ from torch import Tensor
 
 from examples.data.place import Place
 from examples.data.sets.synthetic import BACKGROUND, Dials, ceiling, check_synthetic, generate, load_synthetic
+from examples.errors import UserError
 
 CLEAN = (0.0, 0.0)
 PAIR = ("a", "b")
@@ -182,16 +183,16 @@ def test_background_is_faint():
     ],
 )
 def test_impossible_dials(arguments: dict[str, object], message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         Dials(**arguments)
 
 
 def test_impossible_samples():
-    with pytest.raises(ValueError, match=r"`samples` \(=0\) must be at least 1"):
+    with pytest.raises(UserError, match=r"`samples` \(=0\) must be at least 1"):
         generate(Dials(), 0)
-    with pytest.raises(ValueError, match=r"`features` \(=7\) must be at least 8, two for each bit"):
+    with pytest.raises(UserError, match=r"`features` \(=7\) must be at least 8, two for each bit"):
         generate(Dials(), 10, features=7)
-    with pytest.raises(ValueError, match=r"`present` has \['c'\]; the modalities are \['a', 'b'\]"):
+    with pytest.raises(UserError, match=r"`present` has \['c'\]; the modalities are \['a', 'b'\]"):
         ceiling(Dials(), ["a", "c"])
 
 
