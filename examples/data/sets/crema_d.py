@@ -94,7 +94,9 @@ def load_crema_d(
         labels.pop("emotion"),
         kinds=KINDS,
         classes=CLASSES,
-        split=split_clips(split, clips.names, labels["actor"].numpy(), {**faults, **clips.problems}, seed=seed),
+        split=split_clips(
+            split, clips.names, labels["actor"].numpy(), {**faults, **clips.problems}, seed=seed
+        ),
         standardise=standardise,
         labels=labels,
         names=clips.names,

@@ -12,6 +12,7 @@ import torch
 from examples.__main__ import main
 from examples.data.contract import UNSCORED, MultimodalData, split_and_standardise
 from examples.data.splits import Split
+from examples.errors import UserError
 from examples.methods import create
 from examples.nets.model import FusionModel, build_model
 from examples.recipes import Network, Recipe, Row
@@ -188,7 +189,7 @@ def test_classes_that_the_source_lacks_do_not_count(tmp_path: Path, source: RunF
             number if number in (0, 2) else UNSCORED for number in [0, 1, 2, 3] * 6
         ]
     assert target.classes == ("c", "x", "a", "y")
-    with pytest.raises(ValueError, match=r"`classes` .* must hold some of those of 'toy': \['x'\]"):
+    with pytest.raises(UserError, match=r"`classes` .* must hold some of those of 'toy': \['x'\]"):
         Start(source).scored(toy(classes=("x",)))
     settings = recipe(epochs=1).of_row("mask")
     run = train("mask", settings, target, seed=0, folder=RunFolder(tmp_path / "some"))
@@ -316,5 +317,5 @@ def test_training_subjects(utd: Path):
     assert subjects() == [1, 3, 5]
     assert subjects(training=[3]) == [3]
     assert subjects(training=[3], validation=[1]) == [3]
-    with pytest.raises(ValueError, match=r"`training` \(=\[1\]\) must be some of \[3, 5\]"):
+    with pytest.raises(UserError, match=r"`training` \(=\[1\]\) must be some of \[3, 5\]"):
         subjects(training=[1], validation=[1])
