@@ -36,7 +36,7 @@ FORTY: tuple[str, ...] = (
     "clothes",
     "ceiling",
     "books",
-    "refridgerator",
+    "refrigerator",
     "television",
     "paper",
     "towel",
@@ -54,7 +54,7 @@ FORTY: tuple[str, ...] = (
     "otherfurniture",
     "otherprop",
 )
-"""The 40 classes, for data that has no others; spelled as their authors do."""
+"""The 40 classes, for data that has no others."""
 MAPPINGS = {40: "classMapping40.mat", 13: "class13Mapping.mat"}
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from examples.data.reading.spectrogram import MelSpectrogram, fit
+from examples.errors import UserError
 from tests.examples.data.clip_files import tone
 
 
@@ -92,5 +93,5 @@ def test_fit_takes_the_middle_or_mirrors_the_ends(length: int, expected: list[in
 
 def test_a_missing_package_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "librosa", None)
-    with pytest.raises(ModuleNotFoundError, match=r'package librosa: pip install .* "\.\[media\]"'):
+    with pytest.raises(UserError, match=r'package librosa: pip install .* "\.\[media\]"'):
         MelSpectrogram(44100)
