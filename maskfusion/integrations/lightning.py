@@ -1,14 +1,13 @@
 """A callback for Lightning; needs the package lightning."""
 
-import json
 from typing import Any, cast
 
-from torch import nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
+from maskfusion.integrations._attending import Attending, expect_penalty, state_of, take_up
 from maskfusion.integrations._missing import missing
-from maskfusion.integrations._stepping import Schedules
+from maskfusion.training.loss import HasValue
 from maskfusion.training.tracker import ComplementarityTracker
 
 try:
@@ -25,12 +24,14 @@ class ComplementarityCallback(Callback):
     It finds the masks in the module. Metrics go to every logger of the trainer and can be monitored, as in
     ``EarlyStopping("zeta")``. A resumed run continues the history.
 
-    Penalty schedules that are part of the module are stepped after each optimiser step, and their lambda is logged; do not step them
-    yourself as well.
+    Penalty schedules that are part of the module are stepped after each step of the optimiser that has Omega, and their lambda is logged;
+    do not step them yourself as well. Of several callbacks in one trainer the first steps them.
 
     Args:
-        every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
+        every_n_steps: Steps of the optimiser that has Omega between updates; None for the end of each training epoch.
         collapse_after: Number of updates as for ``ComplementarityTracker``.
+        penalty: Weight of the penalty, lambda: a number, or a schedule, which is stepped and logged too. Its gradient is added before each
+            step of the optimiser, as ``penalize`` does, so do not add the penalty to the loss. None adds nothing.
 
     Attributes:
         tracker: The ``ComplementarityTracker``; None until training starts.
@@ -47,40 +48,55 @@ class ComplementarityCallback(Callback):
         True
     """
 
-    def __init__(self, every_n_steps: int | None = None, *, collapse_after: int | None = 5) -> None:
+    def __init__(
+        self,
+        every_n_steps: int | None = None,
+        *,
+        collapse_after: int | None = 5,
+        penalty: float | HasValue | None = None,
+    ) -> None:
         super().__init__()
         for name, value in (("every_n_steps", every_n_steps), ("collapse_after", collapse_after)):
             if value is not None:
                 expect_int(name, value, least=1)
         self.every_n_steps = every_n_steps
         self.collapse_after = collapse_after
+        self.penalty = expect_penalty(penalty)
         self.tracker: ComplementarityTracker | None = None
-        self._schedules = Schedules(nn.Module())
+        self._attending: Attending | None = None
         self._module: LightningModule | None = None
         self._seen = 0
         self._saved: dict[str, Any] = {}
 
+    @property
+    @override
+    def state_key(self) -> str:
+        """What tells apart several callbacks of one trainer in its checkpoints."""
+        return self._generate_state_key(every_n_steps=self.every_n_steps)
+
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find masks and schedules; take up the history of the checkpoint, if there was one."""
+        """Find masks, schedules and optimisers; take up the history of the checkpoint, if there was one."""
+        self._leave()
         if self.tracker is None or self._module is not pl_module:
             self.tracker = ComplementarityTracker(pl_module, collapse_after=self.collapse_after)
             self._module = pl_module
-        self._schedules = Schedules(pl_module)
+        callbacks: list[Callback] = cast("Any", trainer).callbacks
+        first = next(callback for callback in callbacks if isinstance(callback, ComplementarityCallback))
+        self._attending = Attending(pl_module, trainer.optimizers, self.penalty, leads=first is self)
         if self._saved:
-            self.tracker.set_extra_state(self._saved)
-            self._saved = {}
-        self._seen = trainer.global_step
+            take_up(self._saved, self.tracker, self.penalty)
+        self._seen = self._attending.steps = self._saved.get("steps", trainer.global_step)
+        self._saved = {}
 
     @override
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *_: Any) -> None:
-        """Step the schedules, if the optimiser has made a step; update and log, if it is time."""
-        n, before, step = self.every_n_steps, self._seen, trainer.global_step
-        self._seen = step
-        if step > before:
-            self._schedules.step()
-        if n is None or step // n == before // n:
+        """Update and log, if it is time."""
+        n, before = self.every_n_steps, self._seen
+        self._seen = self._attended().steps
+        if n is None or self._seen // n == before // n:
             return
+        step = trainer.global_step
         metrics = self._update(step)
         pl_module.log_dict(metrics, on_step=True, on_epoch=False, logger=False, batch_size=1)
         for (
@@ -100,15 +116,31 @@ class ComplementarityCallback(Callback):
     def _update(self, step: int) -> dict[str, float]:
         tracker = cast("ComplementarityTracker", self.tracker)
         tracker.update(step)
-        return {**tracker.metrics(), **self._schedules.metrics()}
+        return {**tracker.metrics(), **self._attended().metrics()}
+
+    def _attended(self) -> Attending:
+        return cast("Attending", self._attending)
+
+    def _leave(self) -> None:
+        if self._attending is not None:
+            self._attending.stop()
+
+    @override
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Leave the optimisers as they were."""
+        self._leave()
+
+    @override
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """Leave the optimisers as they were."""
+        self._leave()
 
     @override
     def state_dict(self) -> dict[str, Any]:
         """The history, as plain lists, dicts and numbers."""
-        if self.tracker is None:
+        if self.tracker is None or self._attending is None:
             return self._saved
-        state: dict[str, Any] = json.loads(self.tracker.get_extra_state())
-        return state
+        return {**state_of(self.tracker, self.penalty), "steps": self._attending.steps}
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

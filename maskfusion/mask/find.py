@@ -34,12 +34,12 @@ def expect_masks(name: str, model: object) -> dict[str, ComplementaryMask]:
 
 def masks_of(model: nn.Module) -> dict[str, ComplementaryMask]:
     """The masks of a model by path, each once, without what compilers and trainers have put around it."""
-    return modules_of(model, ComplementaryMask)
+    masks = {path: module for path, module in model.named_modules() if isinstance(module, ComplementaryMask)}
+    return shortened(model, masks)
 
 
-def modules_of(model: nn.Module, kind: type[M]) -> dict[str, M]:
-    """The modules of one kind by path, as ``masks_of``; where two would get the same path, all keep theirs as it is."""
-    found = {path: module for path, module in model.named_modules() if isinstance(module, kind)}
+def shortened(model: nn.Module, found: dict[str, M]) -> dict[str, M]:
+    """Some modules of a model by path, without the wrappers; where two would get the same path, all keep theirs as it is."""
     short = {_unwrapped(model, path): module for path, module in found.items()}
     return short if len(short) == len(found) else found
 

@@ -12,7 +12,7 @@ from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoi
 from torch.optim.swa_utils import AveragedModel
 
 import maskfusion as mf
-from maskfusion.mask.find import masks_of, modules_of
+from maskfusion.mask.find import masks_of, shortened
 
 
 def network() -> nn.Sequential:
@@ -105,6 +105,8 @@ def test_nothing_is_lost_where_two_paths_would_be_one() -> None:
     assert list(masks_of(model)) == ["module.fusion", "fusion"]
 
 
-def test_modules_of_another_kind() -> None:
+def test_other_modules() -> None:
     model = nn.DataParallel(nn.ModuleDict({"penalty": mf.ConstantPenalty()}))
-    assert modules_of(model, mf.PenaltySchedule) == {"penalty": model.module["penalty"]}
+    assert shortened(model, {"module.penalty": model.module["penalty"]}) == {
+        "penalty": model.module["penalty"]
+    }

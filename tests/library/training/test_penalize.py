@@ -251,6 +251,7 @@ def test_p9_omega_made_of_something_else(how: str) -> None:
     models = [network(), network()]
     for model in models:
         if how == "pruning":
+            model[1].register_forward_pre_hook(lambda *_: None)
             prune.l1_unstructured(model[1], "weight", amount=3)
         else:
             parametrize.register_parametrization(model[1], "weight", nn.Softplus(), unsafe=True)
@@ -299,11 +300,15 @@ def test_p17_a_trainer_that_makes_its_own_optimizer() -> None:
 
 @pytest.fixture
 def _accelerators_forgotten() -> Iterator[None]:
-    from accelerate.state import AcceleratorState
+    from accelerate.state import AcceleratorState, GradientState
 
-    AcceleratorState._reset_state(reset_partial_state=True)
+    def reset() -> None:
+        AcceleratorState._reset_state(reset_partial_state=True)
+        GradientState._reset_state()
+
+    reset()
     yield
-    AcceleratorState._reset_state(reset_partial_state=True)
+    reset()
 
 
 @pytest.mark.usefixtures("_accelerators_forgotten")
