@@ -99,7 +99,8 @@ def expect_penalty(penalty: object) -> HasValue | None:
 
 def state_of(tracker: ComplementarityTracker, penalty: HasValue | None) -> dict[str, Any]:
     """What a checkpoint keeps, as plain lists, dicts and numbers."""
-    state: dict[str, Any] = json.loads(tracker.get_extra_state())
+    text = tracker.get_extra_state()
+    state: dict[str, Any] = json.loads(text) if isinstance(text, str) else {}
     if isinstance(penalty, PenaltySchedule):
         state["penalty"] = {name: tensor.tolist() for name, tensor in penalty.state_dict().items()}
     return state
@@ -107,6 +108,7 @@ def state_of(tracker: ComplementarityTracker, penalty: HasValue | None) -> dict[
 
 def take_up(state: Mapping[str, Any], tracker: ComplementarityTracker, penalty: HasValue | None) -> None:
     """Go on from such a state."""
-    tracker.set_extra_state(dict(state))
+    if "history" in state:
+        tracker.set_extra_state(dict(state))
     if isinstance(penalty, PenaltySchedule) and "penalty" in state:
         penalty.load_state_dict({name: torch.tensor(value) for name, value in state["penalty"].items()})

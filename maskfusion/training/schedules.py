@@ -8,17 +8,18 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int, expect_number
+from maskfusion._state import LastingState
 from maskfusion._typing import Float
 from maskfusion.mask.find import expect_masks
 from maskfusion.mask.mask import ComplementaryMask
 
 
-class PenaltySchedule(nn.Module, ABC):
+class PenaltySchedule(LastingState, ABC):
     """Lambda that may change with every step: the base of the other schedules, and of your own.
 
     Multiply the penalty by ``value``, or pass the schedule as ``ComplementaryLoss(mask_weight=...)``, and call ``step()`` after each
     step of the optimiser (or after each epoch, if lambda is to change then). The callbacks of ``maskfusion.integrations`` call it for
-    schedules that are part of the model. The state is integers in buffers: it is saved and moved with the module that holds it,
+    schedules that are part of the model. The state is float32 numbers in buffers, which an average over buffers does not round: it is saved and moved with the module that holds it,
     keeps its precision in any dtype, and neither waits for a device nor makes compiled code compile again.
     """
 
@@ -26,7 +27,7 @@ class PenaltySchedule(nn.Module, ABC):
 
     def __init__(self) -> None:
         super().__init__()
-        self.register_buffer("count", torch.zeros((), dtype=torch.int64))
+        self.register_buffer("count", torch.zeros((), dtype=torch.float32))
 
     @property
     @abstractmethod
@@ -37,6 +38,7 @@ class PenaltySchedule(nn.Module, ABC):
         """Advance by one step; ``count`` says how many there were."""
         self.count.add_(1)
 
+    @override
     def reset_parameters(self) -> None:
         """Begin again."""
         self.count.zero_()

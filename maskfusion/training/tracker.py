@@ -4,7 +4,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
@@ -169,13 +170,21 @@ class ComplementarityTracker(nn.Module):
         return self[paths[0]]
 
     @override
-    def get_extra_state(self) -> str:
-        """The history and what was reported, as JSON: one text under one key, whose size a distributed checkpoint does not ask for."""
+    def get_extra_state(self) -> str | Tensor:
+        """The history and what was reported, as JSON: one text under one key, whose size a distributed checkpoint does not ask for.
+
+        Before the first update it is an empty tensor, which whatever makes room for missing state can deal with.
+        """
+        if not self.history:
+            return torch.empty(0, device="cpu")
         return json.dumps({"history": self.history, "last": self._last, **self._watch.state()})
 
     @override
-    def set_extra_state(self, state: str | dict[str, Any]) -> None:
+    def set_extra_state(self, state: str | Tensor | dict[str, Any]) -> None:
         """Take up a history."""
+        self.reset()
+        if isinstance(state, Tensor):
+            return
         taken = json.loads(state if isinstance(state, str) else json.dumps(state))
         self.history, self._last = taken["history"], taken["last"]
         self._watch.resume(taken.get("said", {}), taken.get("closed", {}))

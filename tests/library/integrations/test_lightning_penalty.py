@@ -232,3 +232,14 @@ def test_a_lambda_of_ones_own(tmp_path: Path) -> None:
 def test_setting(bad: object, error: type[Exception]) -> None:
     with pytest.raises(error, match=re.escape(f"`penalty` (={bad!r}) must be a finite number at least 0.")):
         ComplementarityCallback(penalty=bad)
+
+
+def test_p20_weight_averaging_of_lightning(tmp_path: Path) -> None:
+    callbacks = pytest.importorskip("lightning.pytorch.callbacks.weight_averaging", reason="of Lightning 2.6")
+    module = Lit()
+    module.schedule = mf.WarmupPenalty(1.0, steps=4)
+    averaging = callbacks.EMAWeightAveraging(decay=0.5)
+    callback = ComplementarityCallback(penalty=module.schedule)
+    fit(module, tmp_path, callback, averaging)
+    assert [record["step"] for record in callback.tracker.history] == [4, 8]
+    assert 4 < float(module.schedule.count) <= 2 * BATCHES, "the average, which lags behind"
