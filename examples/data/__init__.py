@@ -62,7 +62,7 @@ def load(name: str, place: Place, *, seed: int, options: Mapping[str, object]) -
 
     Args:
         name: A key of `DATA_SETS`.
-        place: Where its files lie; each data set has its default.
+        place: Folder of its files; each data set has its default.
         seed: For data sets whose split is drawn.
         options: Further arguments of that data set's loader.
     """

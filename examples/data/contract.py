@@ -27,7 +27,7 @@ class Modality:
 
     Args:
         kind: Decides which encoder and decoder it gets.
-        shape: Of one sample: ``(channels, height, width)`` for an image, ``(channels, length)`` for a
+        shape: Axes of one sample: ``(channels, height, width)`` for an image, ``(channels, length)`` for a
             sequence, ``(features,)`` for a vector.
     """
 
@@ -107,7 +107,7 @@ class Samples(Dataset[Batch]):
 
         Args:
             batch_size: Samples in a batch, over all processes.
-            seed: Of order and draws.
+            seed: Seed of order and draws.
             rank: Number of this process.
             world: How many processes share each batch.
             workers: Processes that read ahead; 0 where the samples are in memory.
@@ -123,15 +123,15 @@ class MultimodalData:
     """One data set, split and standardised.
 
     Args:
-        name: As on the command line.
-        modalities: In the order in which their features are concatenated.
+        name: Its name on the command line.
+        modalities: What each looks like, in the order in which their features are concatenated.
         classes: Names of the classes; a target is a position in this tuple, or `UNSCORED`.
-        train: What the network learns from.
+        train: Samples that the network learns from.
         validation: Chooses the epoch; None where the protocol has no such part.
         test: Scored once, by the chosen weights.
         task: One class for a sample, or one for each of its pixels.
         split: Positions of the samples of each part in the whole data set.
-        names: Of the samples of the whole data set, for the split as a file; empty where they have none.
+        names: Names of the samples of the whole data set, for the split as a file; empty where they have none.
         scales: Modality name to mean and standard deviation that were taken out, each broadcasts to a batch.
         values: Label to the words for its numbers from 0; numbers of other labels speak for themselves.
         left_out: Samples of the data set that are in no part, by name, with the reason.
@@ -220,7 +220,7 @@ def split_and_standardise(
     other columns when they are read.
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         inputs: Modality name to tensor ``(samples, *shape)`` of any numeric dtype, or to column.
         target: Class numbers, ``(samples,)`` or ``(samples, height, width)``.
         kinds: Modality name to kind.
@@ -229,7 +229,7 @@ def split_and_standardise(
         task: What a target is.
         standardise: False keeps the values as they are, in the units of the data set.
         labels: What else is known of each sample, ``(samples,)`` each.
-        names: Of the samples.
+        names: Names of the samples.
         values: Label to the words for its numbers from 0.
         left_out: Samples that are not among them, by name, with the reason.
     """

@@ -17,7 +17,7 @@ class Collection(NamedTuple):
     Attributes:
         values: Any numeric dtype, ``(samples, *shape)``.
         labels: Classes, int64, ``(samples,)``.
-        split: Who may be paired in which part.
+        split: Positions that may be paired in each part.
     """
 
     values: NDArray[Any]
@@ -31,8 +31,8 @@ def last_tenth(training: int, test: int) -> Split:
     It is a block and no draw, because neighbours in a file are often alike: digits of one writer, of one house number.
 
     Args:
-        training: How many training samples there are, the first ones.
-        test: How many test samples follow.
+        training: Number of training samples, the first ones.
+        test: Number of test samples that follow.
     """
     everything = np.arange(training + test)
     return Split(*np.split(everything, [training - training // 10, training]))
@@ -47,7 +47,7 @@ def pair_up(
         first: One collection.
         second: The other one.
         counts: Pairs of each part: training, validation, test.
-        seed: Of the training pairs; those of the other parts are the same for every seed.
+        seed: Seed of the training pairs; those of the other parts are the same for every seed.
 
     Returns:
         Positions in both collections, ``(pairs, 2)``, and the split of these pairs.
@@ -78,8 +78,8 @@ def draw_pairs(first: ArrayLike, second: ArrayLike, count: int, *, seed: int) ->
     Args:
         first: Classes of the first collection, ``(samples,)``.
         second: Classes of the second one, the same classes.
-        count: How many pairs; with 0 there may be no samples either.
-        seed: Of the draw.
+        count: Number of pairs; with 0 there may be no samples either.
+        seed: Seed of the draw.
 
     Returns:
         Positions in both collections, ``(count, 2)``, in random order.
@@ -118,7 +118,7 @@ class Picked:
 
     Args:
         rows: ``(samples, ...)``.
-        positions: Which of them, in order.
+        positions: Positions of the rows, in order.
     """
 
     def __init__(self, rows: Rows, positions: NDArray[np.int64]) -> None:

@@ -41,8 +41,8 @@ class Finding(NamedTuple):
 
     Attributes:
         what: A file, a folder or a count.
-        expected: In words.
-        found: In words.
+        expected: Words for what should be there.
+        found: Words for what is there.
         good: Whether that will do.
     """
 

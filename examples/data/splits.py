@@ -18,9 +18,9 @@ class Split:
     """Positions of the samples of each part.
 
     Args:
-        train: What the network learns from.
-        validation: Chooses the epoch; may be empty.
-        test: Scored once.
+        train: Positions of what the network learns from.
+        validation: Positions of what chooses the epoch; may be empty.
+        test: Positions of what is scored once.
     """
 
     train: NDArray[np.int64]
@@ -47,8 +47,8 @@ class Split:
         """Read what `write` wrote.
 
         Args:
-            path: Of the file.
-            names: Of the samples.
+            path: Path of the file.
+            names: Names of the samples.
             left_out: Names that the file may hold and that are not among them; they are in no part.
 
         Raises:
@@ -74,10 +74,10 @@ def split_at_random(samples: int, validation: int, test: int, *, seed: int) -> S
     """Draw a split by sample.
 
     Args:
-        samples: How many there are.
-        validation: How many choose the epoch.
-        test: How many are scored; all others are learned from.
-        seed: Of the draw.
+        samples: Number of samples.
+        validation: Number of samples that choose the epoch.
+        test: Number of samples that are scored; all others are learned from.
+        seed: Seed of the draw.
     """
     if min(validation, test) < 0 or validation + test >= samples:
         raise UserError(
@@ -119,7 +119,7 @@ def draw_groups(groups: ArrayLike, validation: float, test: float, *, seed: int)
         groups: The group of every sample.
         validation: Share of the groups that choose the epoch.
         test: Share of the groups that are scored.
-        seed: Of the draw.
+        seed: Seed of the draw.
     """
     names = np.unique(np.asarray(groups))
     counts = [max(1, round(share * len(names))) for share in (validation, test)]

@@ -33,8 +33,8 @@ class Item(NamedTuple):
 
     Attributes:
         name: Unique, in words that a person knows.
-        files: What it is decoded from; all must be there.
-        spare: What may help where those are not enough, and need not be there.
+        files: Paths of what it is decoded from; all must be there.
+        spare: Paths of what may help where those are not enough, and need not be there.
     """
 
     name: str
@@ -55,8 +55,8 @@ class Decoding:
     """How the samples of a data set are read from their files.
 
     Args:
-        name: Of the data set.
-        settings: Whatever decides, beside its files, what a sample becomes.
+        name: Name of the data set.
+        settings: All that decides, beside its files, what a sample becomes.
         items: All samples, in order.
         layout: Array name to its dtype and the shape of one sample.
         decode: Item to arrays, called from several threads. Raises `UnreadableError`.
@@ -86,7 +86,7 @@ class Decoded:
     Args:
         items: These samples, in order.
         arrays: By name, ``(samples, *shape)``.
-        problems: Why the others could not be read, by name.
+        problems: Reasons why the others could not be read, by name.
     """
 
     items: tuple[Item, ...]
@@ -107,8 +107,8 @@ def decode_once(decoding: Decoding, place: Place, *, workers: int | None = None)
     """Return the decoded samples, decoded now where that was not done before.
 
     Args:
-        decoding: What is decoded, and how.
-        place: Where the decoded copy goes, and whether samples that cannot be read stop the run or are left out.
+        decoding: The samples, and how they are decoded.
+        place: Folder for the decoded copy, and whether samples that cannot be read stop the run or are left out.
         workers: Threads; as many as cores by default.
 
     Raises:

@@ -20,10 +20,9 @@ from examples.data.splits import Split, draw_groups, split_at_random
 from examples.errors import UserError
 
 KINDS: dict[str, Kind] = {"color": "image", "audio": "image"}
-SHARE = (
-    744 / 7442
-)  # of the samples, or of the speakers, for each of validation and test, as published for CREMA-D
+SHARE = 744 / 7442  # of the samples or speakers, for validation and for the test, as published for CREMA-D
 _SIZE, _BANDS = 128, 256
+_SILENT = 1e-4  # of full scale, 80 decibels below it
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class Recording:
         crop: Side of the square that is cut from a frame, as a share of its height.
         from_top: Whether the square begins at the top row; it lies in the middle otherwise.
         rate: Samples of the sound a second.
-        seconds: Of the sound, the central ones; all when None.
+        seconds: Length of the sound, its centre; all of it when None.
     """
 
     around: int
@@ -54,9 +53,9 @@ def clip_decoding(
     anything (``(clips,)``), and ``audio`` in decibels (``(clips, 1, 256, 256)``, float32, low bands first).
 
     Args:
-        name: Of the data set.
+        name: Name of the data set.
         items: The clips; their sound is their own, or that of a spare file where they have none.
-        recording: What is taken of them.
+        recording: The part of them that is taken.
         refuse: Raises `UnreadableError` for a clip of which too little is known.
     """
     spectrogram = MelSpectrogram(recording.rate, bands=_BANDS)
@@ -74,6 +73,8 @@ def clip_decoding(
         sound = _sound(item, recording)
         if len(sound) < spectrogram.fft:
             raise UnreadableError(f"'{item.files[0]}' has only {len(sound) / recording.rate:.3f} s of sound")
+        if np.abs(sound).max() < _SILENT:
+            raise UnreadableError(f"'{item.files[0]}' is silent")
         color = np.zeros((window, *frames.shape[1:]), dtype=np.uint8)
         color[: len(frames)] = frames
         return {
@@ -112,10 +113,10 @@ def split_clips(
     Args:
         split: "random" draws clips, "speakers" draws speakers, so that none is in two parts; or the path of a file
             that `Split.write` wrote, of which clips that were left out are left out.
-        names: Of the clips.
-        speakers: Of the clips.
+        names: Names of the clips.
+        speakers: Their speakers.
         left_out: Clips that are not among them, by name.
-        seed: Of the draw.
+        seed: Seed of the draw.
     """
     if split == "random":
         held = max(1, round(SHARE * len(names)))

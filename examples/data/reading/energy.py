@@ -17,7 +17,7 @@ class EnergyReduction:
 
     Args:
         images: What the components are fitted on, ``(images, height, width)``, any numeric dtype.
-        share: Of the energy that is left, above 0 and up to 1.
+        share: Share of the energy that is left, above 0 and up to 1.
 
     Raises:
         UserError: The share is none.

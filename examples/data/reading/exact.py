@@ -12,7 +12,7 @@ def exact(values: NDArray[Any], dtype: DTypeLike, what: str) -> NDArray[Any]:
     """Return `values` as `dtype`: whole numbers stay what they are, others are rounded as little as its digits need.
 
     Args:
-        values: Of any type.
+        values: Numbers or texts of any type.
         dtype: NumPy's name of the type.
         what: The file and the name of the values, for the message.
 

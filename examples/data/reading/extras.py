@@ -11,7 +11,7 @@ def needs(extra: str) -> Iterator[None]:
     """Name the extra to install where an import inside this block fails.
 
     Args:
-        extra: Of this repository, see ``pyproject.toml``.
+        extra: Name of the extra of this repository, see ``pyproject.toml``.
 
     Raises:
         UserError: Names the package and the command.

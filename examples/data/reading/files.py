@@ -2,6 +2,7 @@
 
 import csv
 import os
+from codecs import BOM_UTF8
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -40,9 +41,9 @@ def locate(
     """Return the place with the folder of a data set as its root: the one that was named, the one that is in, or one below it.
 
     Args:
-        place: Where to look.
-        is_here: Whether a folder is the one.
-        sign: What it is known by, in words.
+        place: The folder or file that was named.
+        is_here: Test whether a folder is the one.
+        sign: Words for what it is known by.
         source: A sentence that says where to get the data.
         file: Name of the file that all may be in, so that another one of its kind may be named in place of a folder.
 
@@ -154,8 +155,8 @@ def read_text(path: Path) -> str:
         UnreadableError: It is missing or in another encoding; names the line.
     """
     try:
-        content = path.read_bytes()
-        return content.decode("utf-8-sig")
+        content = path.read_bytes().removeprefix(BOM_UTF8)
+        return content.decode("utf-8")
     except OSError as error:
         raise UnreadableError(f"'{path}' cannot be opened ({error.strerror})") from error
     except UnicodeDecodeError as error:
@@ -169,8 +170,8 @@ def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
     """Read a table with a line of names at its top, its values between commas, semicolons or tabs.
 
     Args:
-        path: Of the file.
-        columns: Names that must be there.
+        path: Path of the file.
+        columns: Names of the columns that must be there.
 
     Raises:
         UnreadableError: One is not; says which there are.

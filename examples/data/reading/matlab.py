@@ -23,7 +23,7 @@ def read_mat(path: Path, names: Sequence[str]) -> dict[str, Value]:
 
     Args:
         path: The file.
-        names: Of the variables; all must be there.
+        names: Names of the variables; all must be there.
 
     Returns:
         Two axes or more each, as MATLAB has them; a text is an array of one string, a cell array one of objects.
@@ -49,10 +49,10 @@ def numbers(
     """Return a variable as numbers of a type that holds them exactly.
 
     Args:
-        path: Of the file, for errors.
+        path: Path of the file, for errors.
         found: What `read_mat` gave.
-        name: Of the variable.
-        shape: That it must have; None is any length above 0.
+        name: Name of the variable.
+        shape: The shape that it must have; None is any length above 0.
         dtype: NumPy's name of the type.
 
     Raises:
@@ -85,7 +85,7 @@ def open_hdf5(path: Path, names: Sequence[str], *, chunk_bytes: int) -> Iterator
 
     Args:
         path: The file.
-        names: Of the variables; all must be there.
+        names: Names of the variables; all must be there.
         chunk_bytes: How much of each variable stays unpacked.
 
     Returns:
@@ -111,7 +111,7 @@ def hdf5_texts(path: Path, cells: Any) -> tuple[str, ...]:
     """Return the strings of a cell array.
 
     Args:
-        path: Of its file, for errors.
+        path: Path of its file, for errors.
         cells: What `open_hdf5` gave.
 
     Raises:

@@ -100,8 +100,8 @@ def read_frames(
     The middle frame is number ``frames // 2``, counted from 0. As many frames are read before it as after it.
 
     Args:
-        path: Of a file that FFmpeg knows, such as flv, avi or mp4.
-        around: How many frames on either side of the middle; fewer where the clip is short.
+        path: Path of a file that FFmpeg knows, such as flv, avi or mp4.
+        around: Number of frames on either side of the middle; fewer where the clip is short.
         crop: Side of the square as a share of the frame's height.
         size: Height and width of what is returned, pixels.
         from_top: Whether the square begins at the top row; it lies in the middle otherwise.
@@ -138,7 +138,7 @@ def read_sound(path: Path, rate: int, *, seconds: float | None = None) -> NDArra
     """Read sound as one channel, the mean of all that there are.
 
     Args:
-        path: Of a file that FFmpeg knows, such as wav, or a clip with a sound track.
+        path: Path of a file that FFmpeg knows, such as wav, or a clip with a sound track.
         rate: Samples a second; the sound is resampled to it.
         seconds: Length of the central part that is returned; all by default, and of a shorter sound.
 

@@ -25,7 +25,7 @@ class Layout(NamedTuple):
 
     Attributes:
         dtype: NumPy's name of it.
-        shape: Of one sample.
+        shape: Axes of one sample.
     """
 
     dtype: str
@@ -37,7 +37,7 @@ class Store:
 
     Args:
         folder: The folder of all stores.
-        name: Of the data set.
+        name: Name of the data set.
         settings: What decides, beside its files, what a record holds.
         layout: Array name to its dtype and the shape of one sample.
     """
@@ -72,7 +72,7 @@ class Store:
         """Write a record beside its place and move it there whole; a kill leaves all of it or nothing.
 
         Args:
-            key: Of the record.
+            key: Name of the record.
             values: An array for each of the layout.
 
         Raises:
@@ -99,9 +99,9 @@ class Records:
     """One array of many records, ``(samples, *shape)``, read as needed, also by processes that read ahead.
 
     Args:
-        store: Of the records.
-        keys: Of the samples, in order.
-        name: Of the array.
+        store: The folder of the records.
+        keys: Names of their records, in order.
+        name: Name of the array.
     """
 
     def __init__(self, store: Store, keys: Sequence[str], name: str) -> None:

@@ -19,7 +19,7 @@ class MelSpectrogram:
         bands: Number of bands of the mel scale.
         fft: Length of the Fourier transform, samples; so long must a sound be.
         window: Length of the window, samples.
-        hop: Between two frames, samples.
+        hop: Distance of two frames, samples.
     """
 
     def __init__(

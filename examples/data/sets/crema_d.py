@@ -49,7 +49,7 @@ class Name(NamedTuple):
         actor: 1001 to 1091.
         sentence: A position in `CATEGORIES`.
         emotion: A position in `CLASSES`.
-        level: Of the emotion, a position in `CATEGORIES`.
+        level: Strength of the emotion, a position in `CATEGORIES`.
     """
 
     actor: int
@@ -76,7 +76,7 @@ def load_crema_d(
 
     Args:
         place: The data set's own folder, with ``VideoFlash`` in it.
-        seed: Of the split.
+        seed: Seed of the split.
         split: "random" (744 clips for validation, 744 to be scored, as published, and the other 5,950 to learn from),
             "speakers" (73, 9 and 9 actors), or the path of a JSON file that `Split.write` wrote.
         standardise: False keeps color in 0 to 1 and audio in decibels, as published.

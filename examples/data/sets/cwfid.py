@@ -39,7 +39,7 @@ class Fields(NamedTuple):
     """The images, at a quarter of their size.
 
     Attributes:
-        numbers: Of the images, from 1, int64, ``(images,)``.
+        numbers: Numbers of the images, from 1, int64, ``(images,)``.
         spectra: Modality name to uint8 ``(images, 242, 324)``.
         classes: uint8, positions in `CLASSES`, ``(images, 242, 324)``.
         training: Positions on the official list for training that are not on the one for the test.
@@ -77,8 +77,8 @@ def load_cwfid(
         tile: Height and width, pixels; a multiple of 4.
         reduce: Blocks of so many pixels a side become one before the tiles are cut: their mean, and the class of the
             pixel in their middle.
-        validation: How many training images choose the epoch.
-        channels: Which channel of the official PNG files is near infrared, and which is red; 0 is the first. It is
+        validation: Number of training images that choose the epoch.
+        channels: Numbers of the channels of the official PNG files that are near infrared and red, from 0. It is
             assumed that they lie in green and in red. Plants are bright in near infrared and dark in red: where they
             are not, a file is refused.
 

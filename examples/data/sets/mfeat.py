@@ -39,7 +39,7 @@ def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300) -> MultimodalD
     Args:
         place: Folder of ``mfeat.npz``, or the file; the one that ships by default.
         seed: Chooses the training digits, as many of each class.
-        labels: How many training digits, a multiple of ten.
+        labels: Number of training digits, a multiple of ten.
     """
     arrays = _read(place)
     inputs = {view: torch.as_tensor(arrays[view]) for view in FEATURES}

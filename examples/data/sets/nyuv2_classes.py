@@ -62,7 +62,7 @@ class Classes(NamedTuple):
     """What is scored.
 
     Attributes:
-        names: Of the classes.
+        names: Names of the classes.
         numbers: Label in the data to position in `names`, or `UNSCORED`: ``(own classes + 1,)``, int16. Label 0
             means that there is none.
     """
@@ -75,7 +75,7 @@ def read_mapping(folder: Path, own: tuple[str, ...], classes: int, *, source: st
     """Return the classes of S. Gupta et al., CVPR 2013, or of C. Couprie et al., ICLR 2013.
 
     Args:
-        folder: Of the files in `MAPPINGS`. 13 classes are made of the 40.
+        folder: Folder of the files in `MAPPINGS`. 13 classes are made of the 40.
         own: Names of the classes of the data.
         classes: 40 or 13.
         source: A sentence that says where the files come from.
@@ -110,7 +110,7 @@ def most_frequent(own: tuple[str, ...], training: NDArray[Any], classes: int) ->
     Args:
         own: Names of the classes of the data.
         training: Labels of the training part, any shape.
-        classes: How many.
+        classes: Number of classes.
 
     Raises:
         UserError: There are fewer.

@@ -37,9 +37,9 @@ class Source:
     """The data set in one of its forms.
 
     Args:
-        place: Where it lies.
-        items: Its pictures.
-        read: Item to `Picture`, called from several threads. Raises `UnreadableError`.
+        place: The folder it lies in.
+        items: Pictures.
+        read: Reader of an item as `Picture`, called from several threads. Raises `UnreadableError`.
         own: Names of its classes, in the order of their numbers.
         scene: Number of the place where each picture was taken, or of the run of neighbours it is in; ``(pictures,)``.
         room: Number of the kind of room, ``(pictures,)``; None where it is not known.

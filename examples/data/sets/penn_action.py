@@ -57,7 +57,7 @@ def load_penn_action(
         seed: Draws the validation part.
         modalities: Any of color, pose, box and visibility, in the order in which they are fused.
         validation: Share of each action's training clips that choose the epoch.
-        frames: How many frames of each clip are decoded, in the middles of as many equal parts.
+        frames: Number of frames of each clip that are decoded, in the middles of as many equal parts.
         size: Height and width of a frame, pixels.
     """
     unknown = [name for name in modalities if name not in KINDS]

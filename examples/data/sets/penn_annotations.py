@@ -53,7 +53,7 @@ class Annotations:
     """What is known of the clips without their frames.
 
     Args:
-        names: Of the clips, such as 0001.
+        names: Names of the clips, such as 0001.
         arrays: Those of `_DECODED`, ``(clips, *shape)``; coordinates are shares of the frame's width and height, sizes are
             its height and width in pixels, 0 where they are not known.
         left_out: Clips that could not be read, by name, with the reason.
@@ -80,8 +80,8 @@ def label_decoding(folder: Path, names: Sequence[str]) -> Decoding:
     """Return how the ``.mat`` files of the data set are read.
 
     Args:
-        folder: Of the files.
-        names: Of the clips, each is the name of a file.
+        folder: Folder of the files.
+        names: Names of the clips, each is the name of a file.
     """
     items = [Item(name, (entry(folder, f"{name}.mat"),)) for name in names]
     settings = {"what": "annotations", "moments": MOMENTS}
@@ -92,7 +92,7 @@ def read_copy(path: Path, *, source: str) -> Annotations:
     """Read the file that holds the annotations of all clips: words as numbers, and the words they stand for.
 
     Args:
-        path: Of the ``.npz`` file.
+        path: Path of the ``.npz`` file.
         source: A sentence that says where it comes from.
 
     Raises:

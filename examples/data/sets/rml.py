@@ -33,8 +33,8 @@ class Clip(NamedTuple):
     Attributes:
         name: From the speaker's folder on, without the suffix: s1/an1.
         speaker: 1 to 8; 0 where the path does not say it.
-        emotion: In words; empty where the path does not say it.
-        path: Of the file.
+        emotion: Name of the emotion; empty where the path does not say it.
+        path: Path of the file.
     """
 
     name: str
@@ -60,7 +60,7 @@ def load_rml(
 
     Args:
         place: A folder that holds those of the speakers, at any depth.
-        seed: Of the split.
+        seed: Seed of the split.
         split: "random" (a tenth of the clips for validation, a tenth to be scored), "speakers" (one and one of the
             eight), or the path of a JSON file that `Split.write` wrote. The published lists are not known.
         surprise: Whether surprise is a seventh class; otherwise its target is `UNSCORED`, as in the paper.

@@ -52,7 +52,7 @@ class Dials:
         noise: Standard deviation of the normal noise on each number that is shown, which is -1 or 1.
         conflict: Share of samples in which the modality shows another label, drawn at random, and random coins.
         scale: What all values of the modality are multiplied by, last of all. It changes no information.
-        bits: Of the label.
+        bits: Bits of the label.
 
     Raises:
         UserError: Names the dial, its value and the rule.
@@ -113,10 +113,10 @@ def generate(
     Before `scale`, a modality that shows anything has a mean of 0 and a mean square of 1, over samples and features.
 
     Args:
-        dials: Who knows what.
-        samples: How many.
+        dials: The shares, noise and conflict of each modality.
+        samples: Number of samples.
         features: Numbers in a sample of a modality; at least ``2 * dials.bits``.
-        seed: Of everything that is drawn. The same seed gives the same numbers.
+        seed: Seed of everything that is drawn. The same seed gives the same numbers.
 
     Returns:
         Modality name to values, ``(samples, features)``, float32; and labels, ``(samples,)``, int64, below ``2 ** dials.bits``.
@@ -166,7 +166,7 @@ def ceiling(dials: Dials, present: Iterable[str] | None = None) -> float:
         \text{ if shown, } \tfrac12 + \tfrac12 \prod_m (2 \Phi(\sigma_m^{-1}) - 1) \text{ in synergy, else } \tfrac12 .
 
     Args:
-        dials: Who knows what.
+        dials: The shares, noise and conflict of each modality.
         present: Names of the modalities that are seen; all if None.
 
     Raises:
@@ -237,15 +237,15 @@ def load_synthetic(
 
     Args:
         place: Not used, there are no files.
-        seed: Of everything that is drawn.
-        modalities: How many, at least 2.
+        seed: Seed of everything that is drawn.
+        modalities: Number of modalities, at least 2.
         redundancy: As in `Dials`.
         unique: Share of the label that each modality alone shows.
         synergy: As in `Dials`.
-        noise: Of the last modality; the others have `BACKGROUND`.
-        conflict: Of the last modality; the others have none.
-        scale: Of the last modality; the others have 1.
-        bits: Of the label.
+        noise: Noise of the last modality; the others have `BACKGROUND`.
+        conflict: Conflict of the last modality; the others have none.
+        scale: Scale of the last modality; the others have 1.
+        bits: Bits of the label.
         features: Numbers in a sample of one modality.
         train: Samples to learn from.
         validation: Samples to choose the epoch by.

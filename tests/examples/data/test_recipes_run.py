@@ -15,11 +15,11 @@ from examples.data.place import Place
 from examples.recipes import FOLDER, Recipe, load_recipe
 from examples.run.folder import RunFolder
 from examples.run.training import train
+from tests.examples.data import crema_d_files as crema_d
 from tests.examples.data.clip_files import tone, write_clip
 from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz, write_svhn
 from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits
 from tests.examples.data.penn_files import annotation, write_frames, write_labels
-from tests.examples.data.sets import test_crema_d as crema_d
 from tests.examples.data.sets import test_cwfid as cwfid
 from tests.examples.data.sets import test_rml as rml
 

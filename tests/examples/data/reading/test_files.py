@@ -191,7 +191,11 @@ def test_tables(tmp_path: Path, encoding: str, delimiter: str) -> None:
 
 @pytest.mark.parametrize(
     ("content", "line", "byte"),
-    [("eins\nzw\xf6lf".encode("latin-1"), 2, "0xf6"), ("a".encode("utf-16"), 1, "0xff")],
+    [
+        ("eins\nzw\xf6lf".encode("latin-1"), 2, "0xf6"),
+        (b"\xef\xbb\xbf" + "eins\nzw\xf6lf".encode("latin-1"), 2, "0xf6"),
+        ("a".encode("utf-16"), 1, "0xff"),
+    ],
 )
 def test_other_encodings(tmp_path: Path, content: bytes, line: int, byte: str) -> None:
     (tmp_path / "a.yaml").write_bytes(content)
