@@ -43,7 +43,8 @@ if __name__ == "__main__":
     torch.manual_seed(0)
     model, criterion = Classifier(), nn.CrossEntropyLoss()
     loader = DataLoader(draw(1024), batch_size=32, shuffle=True)
-    mask = mf.wrap_fusion(model, "fusion", {"image": WIDTH, "text": WIDTH})  # the first of the three
+    whose = {"image": "pixel_values", "text": "input_ids"}
+    mask = mf.attach(model, "fusion", draw(4)[:][:2], modalities=whose)  # the first of the three
     tracker = mf.ComplementarityTracker(model)  # the second
     optimizer = torch.optim.AdamW(mf.parameter_groups(model, lr=2e-3, weight_decay=0.01))
     for epoch in range(5):

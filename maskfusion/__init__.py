@@ -27,9 +27,12 @@ from maskfusion.functional import soft_gate as soft_gate
 from maskfusion.functional import straight_through as straight_through
 from maskfusion.functional import ternary_gate as ternary_gate
 from maskfusion.functional import unit_length as unit_length
+from maskfusion.mask.attach import attach as attach
+from maskfusion.mask.attach import detach as detach
 from maskfusion.mask.mask import ComplementaryMask as ComplementaryMask
-from maskfusion.mask.wrap import unwrap_fusion as unwrap_fusion
-from maskfusion.mask.wrap import wrap_fusion as wrap_fusion
+from maskfusion.mask.wiring import Wiring as Wiring
+from maskfusion.mask.wiring import WiringWarning as WiringWarning
+from maskfusion.mask.wiring import check as check
 from maskfusion.quantizer.product import ProductQuantizer as ProductQuantizer
 from maskfusion.quantizer.projected import ProjectedQuantizer as ProjectedQuantizer
 from maskfusion.quantizer.quantized import Quantized as Quantized
@@ -75,9 +78,14 @@ __all__ = [
     "UnsettledWarning",
     "VectorQuantizer",
     "WarmupPenalty",
+    "Wiring",
+    "WiringWarning",
     "absolute_sum",
+    "attach",
+    "check",
     "compact",
     "contribution",
+    "detach",
     "functional",
     "hard_gate",
     "measure_contributions",
@@ -92,8 +100,6 @@ __all__ = [
     "ternary_gate",
     "total_penalty",
     "unit_length",
-    "unwrap_fusion",
-    "wrap_fusion",
 ]
 
 __version__ = "0.1.0.dev0"

@@ -74,7 +74,7 @@ def expect_channels(channels: object) -> dict[str, int]:
     return {modality: expect_int(f"channels[{modality!r}]", n, least=1) for modality, n in counts.items()}
 
 
-def expect_features(name: str, features: object, expected: int, channel_dim: int) -> Tensor:
+def expect_features(name: object, features: object, expected: int, channel_dim: int) -> Tensor:
     """Return ``features`` if it is a tensor with ``expected`` channels along ``channel_dim``."""
     if not isinstance(features, Tensor):
         raise TypeError(f"`{name}` must be a tensor, got {type(features).__name__}.")

@@ -39,6 +39,20 @@ class Network(nn.Module):
         return scores
 
 
+class Late(nn.Module):
+    """Two encoders, joined in ``forward``, and a head."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image_encoder, self.text_encoder = nn.Linear(6, 8), nn.Linear(5, 8)
+        self.head = nn.Linear(16, 3)
+
+    def forward(self, image: Tensor, text: Tensor) -> Tensor:
+        """Return the scores of three classes."""
+        scores: Tensor = self.head(torch.cat([self.text_encoder(text), self.image_encoder(image)], 1))
+        return scores
+
+
 criterion = nn.CrossEntropyLoss()
 data = TensorDataset(torch.randn(64, 6), torch.randn(64, 5), torch.randint(3, (64,)))
 loader = DataLoader(data, batch_size=16)

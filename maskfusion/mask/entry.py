@@ -4,12 +4,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import is_dataclass, replace
 from typing import Any
 
-from torch import Tensor
-
 from maskfusion.mask.copies import with_entries
 
 
-def map_entry(function: Callable[[Any], Tensor], output: Any, entry: int | str | None) -> Any:
+def map_entry(function: Callable[[Any], Any], output: Any, entry: int | str | None) -> Any:
     """Replace one entry of ``output`` by a function of it, in a copy of the same type; ``entry`` is None where it is the tensor itself.
 
     An entry is an index of a tuple or list, a key of a mapping or its position among the keys, or a field of a named tuple or
@@ -32,4 +30,16 @@ def map_entry(function: Callable[[Any], Tensor], output: Any, entry: int | str |
     elif isinstance(output, (tuple, list)) and -len(output) <= entry < len(output):
         return with_entries(output, {entry % len(output): function(output[entry])})
     there = list(output) if isinstance(output, Mapping) else type(output).__name__
-    raise ValueError(f"`entry` (={entry!r}) must name an entry of what `fusion` returns: {there}.")
+    raise ValueError(f"`entry` (={entry!r}) must name an entry of what the layer returns: {there}.")
+
+
+def entry_of(output: Any, entry: int | str | None) -> Any:
+    """What ``map_entry`` would replace."""
+    found = []
+
+    def keep(value: Any) -> Any:
+        found.append(value)
+        return value
+
+    map_entry(keep, output, entry)
+    return found[0]

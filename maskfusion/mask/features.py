@@ -1,26 +1,36 @@
 """Finding each modality's features among the arguments of a fusion layer."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from inspect import Parameter, signature
 from typing import Any
 
-from torch import Tensor, nn
+from torch import nn
 
 from maskfusion.mask.copies import with_entries
+from maskfusion.mask.wrappers import behind_wrappers
+
+
+def parameters_of(function: Callable[..., Any]) -> Mapping[str, Parameter]:
+    """Parameters of a function or of a module's ``forward``, behind what others have put around it; none where they cannot be known."""
+    if isinstance(function, partial) and isinstance(function.func, nn.Module):
+        function = partial(behind_wrappers(function.func).forward, *function.args, **function.keywords)
+    if isinstance(function, nn.Module):
+        function = behind_wrappers(function).forward
+    try:
+        return signature(function).parameters
+    except (TypeError, ValueError):  # of a function that is not written in Python
+        return {}
 
 
 def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of the arguments that may be given by position; none where they cannot be known."""
-    try:
-        parameters = signature(function.forward if isinstance(function, nn.Module) else function).parameters
-    except (TypeError, ValueError):  # of a function that is not written in Python
-        return ()
     by_position = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    return tuple(name for name, parameter in parameters.items() if parameter.kind in by_position)
+    return tuple(name for name, parameter in parameters_of(function).items() if parameter.kind in by_position)
 
 
 def map_features(
-    function: Callable[[str, Any], Tensor],
+    function: Callable[[str, Any], Any],
     modalities: Collection[str],
     parameters: Sequence[str],
     args: tuple[Any, ...],
@@ -30,13 +40,16 @@ def map_features(
 
     They are looked for under their names, among the keywords and the ``parameters`` that take the positional arguments; else in
     a mapping or sequence as first argument; else, those not named, as the first positional arguments in the order of ``modalities``.
+    By name, a modality may be missing, or be None: that is for the layer to take or refuse.
     """
 
     def fitting(name: str, value: Any) -> Any:
         return function(name, value) if name in modalities else value
 
     names = parameters[: len(args)]
-    if all(name in names or name in kwargs for name in modalities):
+    given = [name for name in modalities if name in names or name in kwargs]
+    named = len(args) == 0 or all(name in parameters or name in kwargs for name in modalities)
+    if given and named:
         by_position = [fitting(name, value) for name, value in zip(names, args, strict=False)]
         return (*by_position, *args[len(names) :]), {name: fitting(name, kwargs[name]) for name in kwargs}
     if args and isinstance(args[0], (Mapping, list, tuple)):
@@ -45,11 +58,10 @@ def map_features(
         name, first = next(iter(kwargs.items()))
         if isinstance(first, (Mapping, list, tuple)):
             return args, {**kwargs, name: _map_collection(function, modalities, first)}
-    named = {name: function(name, value) for name, value in kwargs.items() if name in modalities}
-    unnamed = [name for name in modalities if name not in named]
-    _expect_all(modalities, [*named, *unnamed[: len(args)]])
+    unnamed = [name for name in modalities if name not in kwargs]
+    _expect_all(modalities, [*(name for name in modalities if name in kwargs), *unnamed[: len(args)]])
     changed = [function(name, value) for name, value in zip(unnamed, args, strict=False)]
-    return (*changed, *args[len(unnamed) :]), {**kwargs, **named}
+    return (*changed, *args[len(unnamed) :]), {name: fitting(name, kwargs[name]) for name in kwargs}
 
 
 def collect_features(
@@ -72,14 +84,15 @@ def collect_features(
 
 
 def _map_collection(
-    function: Callable[[str, Any], Tensor],
+    function: Callable[[str, Any], Any],
     modalities: Collection[str],
     features: Mapping[str, Any] | Sequence[Any],
 ) -> Any:
     """Replace each modality's features in a copy of the same type."""
     if isinstance(features, Mapping):
-        _expect_all(modalities, features)
-        return with_entries(features, {name: function(name, features[name]) for name in modalities})
+        present = [name for name in modalities if name in features]
+        _expect_all(modalities, present and modalities)
+        return with_entries(features, {name: function(name, features[name]) for name in present})
     _expect_count(modalities, len(features))
     changed = [function(name, value) for name, value in zip(modalities, features, strict=False)]
     return with_entries(features, dict(enumerate(changed)))

@@ -4,22 +4,11 @@ from typing import TypeVar
 
 from torch import nn
 
+from maskfusion.mask.attached import AttachedMask, hooks_of
 from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.mask.wrappers import wraps
 
 M = TypeVar("M", bound=nn.Module)
-
-WRAPPERS = {
-    ("torch", "OptimizedModule"): "_orig_mod",
-    ("torch", "DataParallel"): "module",
-    ("torch", "DistributedDataParallel"): "module",
-    ("torch", "FullyShardedDataParallel"): "_fsdp_wrapped_module",
-    ("torch", "ActivationWrapper"): "_checkpoint_wrapped_module",
-    ("torch", "AveragedModel"): "module",
-    ("lightning", "_FabricModule"): "_forward_module",
-    ("lightning_fabric", "_FabricModule"): "_forward_module",
-    ("deepspeed", "DeepSpeedEngine"): "module",
-}
-"""Package and class of what others put around a module, and where it keeps it."""
 
 
 def expect_masks(name: str, model: object) -> dict[str, ComplementaryMask]:
@@ -44,15 +33,37 @@ def shortened(model: nn.Module, found: dict[str, M]) -> dict[str, M]:
     return short if len(short) == len(found) else found
 
 
+def expect_hooks(model: nn.Module) -> None:
+    """See that every layer that carries an attached mask still does.
+
+    Raises:
+        ValueError: If one has lost it, or carries that of another network.
+    """
+    hooked = hooks_of(model)
+    masks = {path: module for path, module in model.named_modules() if isinstance(module, AttachedMask)}
+    for path, mask in masks.items():
+        theirs = {
+            place for hooks in hooked.values() for hook in hooks if hook.mask is mask for place in hook.places
+        }
+        lost = sorted({place.path for place in mask.places if place not in theirs})
+        if lost:
+            raise ValueError(
+                f"`model`: {lost} no longer carry mask {path!r}; something has put new layers there. `detach` the mask and `attach` it "
+                f"again; `mask.state_dict()` keeps Omega."
+            )
+    known = {id(mask) for mask in masks.values()}
+    strange = [path for path, hooks in hooked.items() if any(id(hook.mask) not in known for hook in hooks)]
+    if strange:
+        raise ValueError(
+            f"`model`: {strange} carry a mask that is no part of this network, which neither trains nor saves it. Attach to this network "
+            f"instead."
+        )
+
+
 def _unwrapped(model: nn.Module, path: str) -> str:
     kept = []
     for name in filter(None, path.split(".")):
-        if not _wraps(model, name):
+        if not wraps(model, name):
             kept.append(name)
         model = model.get_submodule(name)
     return ".".join(kept)
-
-
-def _wraps(parent: nn.Module, name: str) -> bool:
-    classes = ((kind.__module__.partition(".")[0], kind.__name__) for kind in type(parent).__mro__)
-    return any(WRAPPERS.get(key) == name for key in classes)

@@ -28,7 +28,7 @@ class ComplementaryMask(nn.Module):
     Args:
         channels: Modalities in order, with their numbers of channels: ``{"image": 64, "audio": 64}``. An int is two equal modalities
             named "0" and "1"; a sequence of ints names them by position.
-        fusion: Layer to wrap; its attributes can be read from the mask. ``None`` if the input is already fused, or is to be
+        fusion: Layer to call, an attribute of the mask. ``None`` if the input is already fused, or is to be
             concatenated.
         side: "output" masks what ``fusion`` returns; "input" masks each modality before ``fusion``, for fusions that mix
             channels (sum, product, attention). Other arguments of ``fusion``, such as padding masks, are left alone. If its parameters
@@ -111,16 +111,6 @@ class ComplementaryMask(nn.Module):
         self.fusion = fusion  # after Omega, which must not be taken for a weight that is there already
         self.reset_parameters()
 
-    def __getattr__(self, name: str) -> Any:
-        """Look up in ``fusion`` what the mask does not have, so that a network can still read attributes of its own layer."""
-        try:
-            return super().__getattr__(name)
-        except AttributeError:
-            fusion = None if name.startswith("_") else self._modules.get("fusion")
-            if not hasattr(fusion, name):
-                raise
-            return getattr(fusion, name)
-
     def reset_parameters(self) -> None:
         """Open every channel again."""
         nn.init.constant_(self.weight, self.init)
@@ -157,7 +147,9 @@ class ComplementaryMask(nn.Module):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         gates = by_modality(self.channels, self._gate_values())
 
-        def masked(modality: str, features: Any) -> Tensor:
+        def masked(modality: str, features: Any) -> Tensor | None:
+            if features is None:  # a modality that is missing
+                return None
             expect_features(modality, features, self.channels[modality], self.channel_dim)
             return functional.apply_gate(features, gates[modality], self.channel_dim)
 

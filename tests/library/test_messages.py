@@ -8,7 +8,7 @@ from torch import nn
 
 import maskfusion as mf
 from maskfusion import functional
-from tests.support.helpers import Sum, set_weight
+from tests.support.helpers import set_weight
 from tests.support.messages import INF, NAN, POSITIVE, Case, X, check, expect, mask, number
 
 pytestmark = pytest.mark.unchecked
@@ -99,47 +99,12 @@ REST: list[Case] = [
     *number(groups, "lr", POSITIVE, -1.0, NAN),
     *number(groups, "weight_decay", POSITIVE, -1.0),
     *number(groups, "mask_lr", POSITIVE, INF),
-    (
-        lambda: mf.wrap_fusion(nn.Sequential(), "", 4),
-        ValueError,
-        "`path` (='') must name a submodule; to mask the whole model, call ComplementaryMask(fusion=model).",
-    ),
-    (
-        lambda: mf.wrap_fusion(nn.ModuleDict({"fusion": Sum(), "fuse": Sum(), "head": Sum()}), "fusoin", 4),
-        AttributeError,
-        "`path` (='fusoin') must name a submodule of ModuleDict; near names: ['fusion', 'fuse'].",
-    ),
-    (
-        lambda: mf.wrap_fusion(nn.ModuleDict({"a": Sum(), "b": Sum()}), "wxyz", 4),
-        AttributeError,
-        "near names: ['a', 'b'].",
-    ),
-    (
-        lambda: mf.wrap_fusion(nn.Sequential(mask()), "0", 5),
-        TypeError,
-        "`path` (='0') must name a fusion layer; it is a ComplementaryMask already.",
-    ),
-    (lambda: mf.wrap_fusion(nn.Sequential(Sum()), "0", 5), ValueError, "`channels` (=5) must be even"),
-    (
-        lambda: mf.unwrap_fusion(nn.Sequential(mask())),
-        ValueError,
-        "`model` (Sequential) must have a submodule that is a mask around a fusion layer.",
-    ),
 ]
 
 
 @check([*FUNCTIONAL, *REST])
 def test_message(case: Case) -> None:
     expect(case)
-
-
-def test_model_is_untouched_by_a_failed_wrap() -> None:
-    fusion = Sum()
-    model = nn.Sequential(nn.Sequential(fusion))
-    for path, channels in (("0.1", 4), ("0.0", 3), ("0.0", {})):
-        with pytest.raises((AttributeError, ValueError)):
-            mf.wrap_fusion(model, path, channels)
-    assert model[0][0] is fusion
 
 
 def test_nan_warning_names_mask_and_modalities() -> None:

@@ -125,8 +125,8 @@ def test_names_of_the_parameters_decide_and_not_the_order() -> None:
 def test_layers_that_are_frozen_within_stay_as_they_are() -> None:
     model = nn.ModuleDict({"fusion": nn.Sequential(nn.BatchNorm1d(4).eval(), nn.Dropout())})
     before = [module.training for module in model["fusion"].modules()]
-    mask = mf.wrap_fusion(model, "fusion", 4)
-    assert [module.training for module in mask.fusion.modules()] == before
+    mask = mf.attach(model, "fusion", channels=4, channel_dim=1)
+    assert [module.training for module in model["fusion"].modules() if module is not mask] == before
     assert mask.training
     assert not mf.ComplementaryMask(4, fusion=nn.Linear(4, 4).eval()).training
 
@@ -137,18 +137,12 @@ def test_omega_goes_where_the_fusion_is() -> None:
     assert not mf.ComplementaryMask(4, fusion=nn.Linear(4, 4, device="meta"), device="cpu").weight.is_meta
 
 
-def test_attributes_of_the_fusion_are_found() -> None:
+def test_a_mask_is_a_module_that_calls_its_layer_and_not_that_layer() -> None:
     mask = mf.ComplementaryMask(4, fusion=nn.Linear(3, 4))
-    assert mask.in_features == 3
+    assert mask.fusion.in_features == 3
     assert mask.weight.shape == (4,), "Omega, not the weight of the layer"
-    for around in (mask, mf.ComplementaryMask(4, fusion=torch.add), mf.ComplementaryMask(4)):
-        with pytest.raises(AttributeError, match="'ComplementaryMask' object has no attribute 'nothing'"):
-            _ = around.nothing
-    encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(4, 2, 4, 0.0), 2, enable_nested_tensor=False)
-    x = torch.randn(3, 5, 4)
-    before = encoder(x)
-    mf.wrap_fusion(encoder, "layers.0", 4, channel_dim=-1)
-    assert torch.equal(encoder(x), before), "it reads the attention of its first layer"
+    with pytest.raises(AttributeError, match="'ComplementaryMask' object has no attribute 'in_features'"):
+        _ = mask.in_features
 
 
 def test_collections_are_left_as_they_were() -> None:
@@ -199,8 +193,8 @@ class Levels(nn.Module):
 def test_several_masks_in_one_model() -> None:
     model = Levels()
     plain = copy.deepcopy(model)
-    early = mf.wrap_fusion(model, "early", CHANNELS, side="input", channel_dim=-1)
-    late = mf.wrap_fusion(model, "late", CHANNELS)
+    early = model.early = mf.ComplementaryMask(CHANNELS, fusion=model.early, side="input", channel_dim=-1)
+    late = model.late = mf.ComplementaryMask(CHANNELS, fusion=model.late)
     image, audio = FUSIONS["transformer"].draw()
     assert torch.equal(model(image, audio), plain(image, audio))
     criterion = mf.ComplementaryLoss(mask_weight=1.0)
@@ -215,7 +209,7 @@ def test_several_masks_in_one_model() -> None:
     assert not torch.equal(model(image, audio), model(image, torch.zeros_like(audio))), "audio comes in late"
     closed(late, *range(WIDTH, 2 * WIDTH))
     assert torch.equal(model(image, audio), model(image, torch.zeros_like(audio)))
-    assert mf.unwrap_fusion(model) == ["early", "late"]
+    model.early, model.late = early.fusion, late.fusion
     assert torch.equal(model(image, audio), plain(image, audio))
 
 

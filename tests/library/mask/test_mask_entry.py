@@ -65,19 +65,17 @@ def test_output_of_the_fusion_is_left_as_it_was() -> None:
     assert returned["features"].sum() == 2
 
 
-def test_wrap_fusion_takes_an_entry() -> None:
-    model = nn.ModuleDict({"fusion": Cat(Fused)})
-    mf.wrap_fusion(model, "fusion", 6, entry=0)
-    assert isinstance(model["fusion"](torch.ones(1, 3), torch.ones(1, 3)), Fused)
-
-
 @pytest.mark.unchecked
 @pytest.mark.parametrize(
     ("returned", "entry", "message"),
     [
-        ((torch.ones(1, 2),), 3, r"`entry` (=3) must name an entry of what `fusion` returns: tuple."),
-        ({"x": torch.ones(1, 2)}, "y", r"`entry` (='y') must name an entry of what `fusion` returns: ['x']."),
-        ((torch.ones(1, 2),), "y", r"`entry` (='y') must name an entry of what `fusion` returns: tuple."),
+        ((torch.ones(1, 2),), 3, r"`entry` (=3) must name an entry of what the layer returns: tuple."),
+        (
+            {"x": torch.ones(1, 2)},
+            "y",
+            r"`entry` (='y') must name an entry of what the layer returns: ['x'].",
+        ),
+        ((torch.ones(1, 2),), "y", r"`entry` (='y') must name an entry of what the layer returns: tuple."),
     ],
 )
 def test_an_entry_that_is_not_there(returned: Any, entry: int | str, message: str) -> None:

@@ -1,8 +1,11 @@
-"""ComplementaryMask around a fusion: inputs, sides, wrapping and unwrapping."""
+"""ComplementaryMask around a fusion: inputs and sides."""
+
+import functools
 
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 import maskfusion as mf
 from tests.support.helpers import Sum, set_weight
@@ -87,60 +90,9 @@ def test_input_side_gradient_of_omega() -> None:
     assert bool((mask.weight.grad != 0).all())
 
 
-@pytest.mark.parametrize("side", ["input", "output"])
-def test_wrapping_changes_nothing_at_first(side: str) -> None:
-    model = nn.ModuleDict({"encoder": nn.Linear(3, 4), "fusion": Sum()})
-    model["block"] = nn.Sequential(nn.Identity(), Sum())
-    first, second = torch.randn(2, 4), torch.randn(2, 4)
-    path = "block.1"
-    original = model.get_submodule(path)
-    before = original(first, second)
-    channels = {"a": 4, "b": 4} if side == "input" else {"a": 2, "b": 2}
-    mask = mf.wrap_fusion(model, path, channels, side=side, threshold=0.01)
-    assert model.get_submodule(path) is mask
-    assert mask.fusion is original
-    assert mask.threshold == 0.01
-    assert torch.equal(model.get_submodule(path)(first, second), before)
-
-
-def test_wrap_and_unwrap_give_the_model_back() -> None:
-    model = nn.Sequential(nn.Sequential(nn.Linear(3, 4), nn.Identity()), nn.Identity())
-    keys = list(model.state_dict())
-    originals = [model[0][1], model[1]]
-    mf.wrap_fusion(model, "0.1", 4)
-    mf.wrap_fusion(model, "1", [4])
-    assert [type(module) for module in (model[0][1], model[1])] == [mf.ComplementaryMask] * 2
-    assert sorted(mf.unwrap_fusion(model)) == ["0.1", "1"]
-    assert [model[0][1], model[1]] == originals
-    assert list(model.state_dict()) == keys
-
-
-def test_unwrapping_masks_inside_masks() -> None:
-    inner, outer = nn.Identity(), nn.Sequential(nn.Identity())
-    model = nn.Sequential(outer)
-    outer[0] = inner
-    mf.wrap_fusion(model, "0.0", 4)
-    mf.wrap_fusion(model, "0", 4)
-    assert len(mf.unwrap_fusion(model)) == 2
-    assert model[0] is outer
-    assert outer[0] is inner
-
-
-def test_a_layer_under_two_names_is_wrapped_under_the_one_asked_for() -> None:
-    shared = nn.Identity()
-    model = nn.ModuleDict({"a": shared, "b": shared})
-    mask = mf.wrap_fusion(model, "b", 4)
-    assert model["a"] is shared
-    assert model["b"] is mask
-    assert mf.unwrap_fusion(model) == ["b"]
-    assert model["b"] is shared
-
-
 def test_a_function_as_fusion() -> None:
     mask = set_weight(mf.ComplementaryMask([2, 2], fusion=torch.mul), [0.2, 0.0, 0.2, 0.2])
     assert mask(torch.full((1, 4), 2.0), torch.full((1, 4), 3.0)).tolist() == [[6.0, 0.0, 6.0, 6.0]]
-    with pytest.raises(ValueError, match="a mask around a fusion layer"):
-        mf.unwrap_fusion(nn.Sequential(mask))
 
 
 def test_extra_arguments_of_a_fusion_are_left_alone() -> None:
@@ -156,33 +108,58 @@ def test_extra_arguments_of_a_fusion_are_left_alone() -> None:
     assert mask(one, 2 * one, flag="no", bias=one)[1] == "no"
 
 
-def test_near_names() -> None:
-    model = nn.ModuleDict({"fusion": nn.Identity(), "fusion_norm": nn.Identity(), "head": nn.Linear(2, 2)})
-    with pytest.raises(AttributeError, match="fusion"):
-        mf.wrap_fusion(model, "fusoin", 2)
-    assert isinstance(model["fusion"], nn.Identity), "nothing was replaced"
-
-
-def test_mask_goes_to_the_device_and_mode_of_the_fusion() -> None:
-    model = nn.Sequential(nn.Linear(3, 4, device="meta")).eval()
-    mask = mf.wrap_fusion(model, "0", 4)
-    assert mask.weight.device.type == "meta"
-    assert mask.weight.dtype == torch.float32
-
-
-def test_training_mode_follows_the_model() -> None:
-    model = nn.Sequential(nn.Dropout(0.5)).eval()
-    mask = mf.wrap_fusion(model, "0", 4, gate=mf.random_gate(0.9))
-    assert not mask.training, "a model in evaluation stays in evaluation"
-    x = torch.ones(3, 4)
-    assert torch.equal(model(x), x)
-
-
 def test_attribute_assignment_is_enough() -> None:
     model = nn.Module()
     model.fusion = nn.Identity()
     model.fusion = mf.ComplementaryMask({"image": 2, "audio": 2}, fusion=model.fusion)
     x = torch.randn(3, 4)
     assert torch.equal(model.fusion(x), x)
-    assert mf.unwrap_fusion(model) == ["fusion"]
+    model.fusion = model.fusion.fusion
     assert type(model.fusion) is nn.Identity
+
+
+@pytest.mark.parametrize("missing", [{"audio": None}, {}])
+def test_a_missing_modality_is_for_the_fusion_to_take(missing: dict[str, None]) -> None:
+    def either(image: Tensor | None = None, audio: Tensor | None = None) -> Tensor:
+        return torch.stack([part for part in (image, audio) if part is not None]).sum(0)
+
+    mask = set_weight(
+        mf.ComplementaryMask({"image": 2, "audio": 2}, fusion=either, side="input"), [0.2, 0, 1, 1]
+    )
+    x = torch.ones(1, 2)
+    for call in (lambda: mask(image=x, **missing), lambda: mask(x, *missing.values())):
+        assert call().tolist() == [[1.0, 0.0]]
+    of_mapping = mf.ComplementaryMask({"image": 2, "audio": 2}, fusion=lambda parts: parts, side="input")
+    assert set(of_mapping({"image": x, **missing})) == {"image", *missing}
+
+
+def test_no_modality_at_all() -> None:
+    for fusion in (lambda **features: features, lambda parts: parts):
+        mask = mf.ComplementaryMask({"image": 2, "audio": 2}, fusion=fusion, side="input")
+        with pytest.raises(ValueError, match=r"Features of \['image', 'audio'\] are missing"):
+            mask({"other": 1})
+
+
+def test_names_are_read_behind_wrappers() -> None:
+    class Difference(nn.Module):
+        def forward(self, image: Tensor, audio: Tensor) -> Tensor:
+            return image - audio
+
+    class Decorated(nn.Module):
+        @torch.no_grad()
+        def forward(self, image: Tensor, audio: Tensor) -> Tensor:
+            return image - audio
+
+    x = torch.ones(2, 2)
+    for fusion in (
+        nn.DataParallel(Difference()),
+        checkpoint_wrapper(Difference()),
+        torch.compile(Difference(), backend="eager"),
+        Decorated(),
+        functools.partial(Difference()),
+    ):
+        mask = mf.ComplementaryMask({"audio": 2, "image": 2}, fusion=fusion, side="input")
+        set_weight(mask, [0.0, 0.0, 0.2, 0.2])
+        with torch.no_grad():
+            output = mask(x, x)
+        assert output.tolist() == [[1.0, 1.0]] * 2, "audio is closed, whatever its place"

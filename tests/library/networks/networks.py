@@ -4,7 +4,6 @@ The functions `mask_*` hold the lines that a user writes; the table of docs/your
 """
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any, NamedTuple
 
 import lightning.pytorch as lightning
@@ -46,7 +45,8 @@ class TwoTowers(nn.Module):
 
 
 def mask_two_towers(model: nn.Module) -> mf.ComplementaryMask:
-    return mf.wrap_fusion(model, "fusion", {"image": WIDTH, "text": WIDTH})
+    model.fusion = mf.ComplementaryMask({"image": WIDTH, "text": WIDTH}, fusion=model.fusion)
+    return model.fusion
 
 
 def lxmert() -> nn.Module:
@@ -56,8 +56,8 @@ def lxmert() -> nn.Module:
 
 
 def mask_lxmert(model: nn.Module) -> mf.ComplementaryMask:
-    path, channels = "lxmert.encoder.x_layers.0", {"lang_feats": WIDTH, "visual_feats": WIDTH}
-    return mf.wrap_fusion(model, path, channels, side="input", channel_dim=-1)
+    channels = {"lang_feats": WIDTH, "visual_feats": WIDTH}
+    return mf.attach(model, "lxmert.encoder.x_layers.0", channels=channels, channel_dim=-1, side="input")
 
 
 def vilt() -> nn.Module:
@@ -66,13 +66,8 @@ def vilt() -> nn.Module:
 
 
 def mask_vilt(model: nn.Module) -> mf.ComplementaryMask:
-    tokens = model.vilt.embeddings
-    join = partial(torch.cat, dim=1)
-    tokens.mask = mf.ComplementaryMask(
-        {"text": WIDTH, "image": WIDTH}, fusion=join, side="input", channel_dim=-1
-    )
-    tokens.register_forward_hook(lambda own, _, out: (own.mask(out[0].tensor_split([TEXT], 1)), out[1]))
-    return tokens.mask
+    at = {"text": "vilt.embeddings.text_embeddings", "image": "vilt.embeddings.patch_embeddings"}
+    return mf.attach(model, at, NETWORKS["vilt"].inputs()[1])
 
 
 class Film(nn.Module):
@@ -95,8 +90,7 @@ class Film(nn.Module):
 
 
 def mask_film(model: nn.Module) -> mf.ComplementaryMask:
-    channels = {"image": WIDTH, "audio": WIDTH}
-    return mf.wrap_fusion(model, "fusion", channels, side="input", channel_dim=-1)
+    return mf.attach(model, "fusion", NETWORKS["videomae and ast"].inputs()[0], side="input")
 
 
 class Speech(lightning.LightningModule):
@@ -132,7 +126,9 @@ class Speech(lightning.LightningModule):
 
 
 def mask_speech(model: nn.Module) -> mf.ComplementaryMask:
-    return mf.wrap_fusion(model, "fusion", {"sound": WIDTH, "words": WIDTH}, side="input")
+    channels = {"sound": WIDTH, "words": WIDTH}
+    model.fusion = mf.ComplementaryMask(channels, fusion=model.fusion, side="input")
+    return model.fusion
 
 
 class Plain(nn.Module):

@@ -103,31 +103,25 @@ def test_saved_and_loaded(name: str) -> None:
     assert torch.equal(*(scores(name, each.eval(), inputs) for each in (model, again)))
 
 
-@pytest.mark.parametrize("name", [name for name in NETWORKS if name != "vilt"])
+@every_network
 def test_taken_out_again(name: str) -> None:
     network = NETWORKS[name]
     model, inputs = network.build(), network.inputs()
     plain = copy.deepcopy(model)
     mask = network.mask(model)
     train(name, model, mask, inputs)
-    mf.unwrap_fusion(model)
+    take_out(model)
     assert not any(isinstance(module, mf.ComplementaryMask) for module in model.modules())
     plain.load_state_dict(model.state_dict())
     assert torch.equal(*(scores(name, each.eval(), inputs) for each in (plain, model)))
 
 
-def test_the_parts_of_one_stream_each_in_a_mask_of_their_own() -> None:
-    name, network = "vilt", NETWORKS["vilt"]
-    model, inputs = network.build().eval(), network.inputs()
-    before = scores(name, model, inputs)
-    text = mf.wrap_fusion(model, "vilt.embeddings.text_embeddings", {"text": WIDTH}, channel_dim=-1)
-    mf.wrap_fusion(model, "vilt.embeddings.patch_embeddings", {"image": WIDTH})
-    assert torch.equal(before, scores(name, model, inputs)), "ViLT reads attributes of what is wrapped"
-    set_weight(text, [-1.0] * WIDTH)
-    assert mf.ComplementarityTracker(model).total.kept() == {"text": 0.0, "image": 100.0}
-    assert torch.equal(*(scores(name, model, each) for each in (inputs, replaced(inputs)[0])))
-    mf.unwrap_fusion(model)
-    assert torch.equal(before, scores(name, model, inputs))
+def take_out(model: nn.Module) -> None:
+    """The network without its mask."""
+    if isinstance(getattr(model, "fusion", None), mf.ComplementaryMask):
+        model.fusion = model.fusion.fusion
+    else:
+        mf.detach(model)
 
 
 def test_lines_are_as_many_as_the_guide_says() -> None:

@@ -27,7 +27,7 @@ def test_groups(mask_lr: float | None, expected: float) -> None:
 
 def test_the_wrapped_fusion_decays_like_the_rest() -> None:
     model = nn.Sequential(nn.Linear(3, 4))
-    mf.wrap_fusion(model, "0", 4)
+    model[0] = mf.ComplementaryMask(4, fusion=model[0])
     rest, masks = mf.parameter_groups(model, lr=1e-3)
     assert names(model, masks) == {"0.weight"}
     assert names(model, rest) == {"0.fusion.weight", "0.fusion.bias"}

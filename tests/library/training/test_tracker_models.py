@@ -225,10 +225,10 @@ def test_nan_is_reported_by_name(position: int, modality: str) -> None:
 @pytest.mark.parametrize("ask", [*SHORT, "metrics", "update", "__iter__"])
 def test_p14_a_model_without_masks_any_more(ask: str) -> None:
     model = nn.Sequential(nn.Identity())
-    mf.wrap_fusion(model, "0", 4)
+    mf.attach(model, "0", channels=4, channel_dim=1)
     tracker = mf.ComplementarityTracker(model)
     tracker.update()
-    mf.unwrap_fusion(model)
+    mf.detach(model)
     with pytest.raises(
         RuntimeError, match=r"^The tracker's Sequential has no mask any more: it was detached"
     ):

@@ -1,0 +1,172 @@
+"""Reading an example: what a network is called with, by name, and how it is called."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, fields, is_dataclass
+from inspect import Parameter
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils._pytree import tree_map_only
+
+from maskfusion.mask.copies import with_entries
+from maskfusion.mask.features import parameters_of
+
+Call = Callable[[nn.Module, dict[str, Any]], Any]
+"""``(model, inputs by name) -> output``."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """A batch for a network: its inputs by name, and the call that takes them."""
+
+    inputs: dict[str, Any]
+    call: Callable[[dict[str, Any]], Any]
+    """Runs the network on inputs of these names."""
+
+    def exchanged(self, names: Sequence[str], scale: float = 1.0) -> Any:
+        """What the network returns where the samples of these inputs have changed places, and real numbers among them were scaled."""
+        return self.run({**self.inputs, **{name: exchange(self.inputs[name], scale) for name in names}})
+
+    def run(self, inputs: Mapping[str, Any] | None = None) -> Any:
+        """What the network returns, from the same random numbers every time."""
+        torch.manual_seed(0)
+        copies = tree_map_only(Tensor, torch.clone, dict(self.inputs if inputs is None else inputs))
+        return self.call(copies)
+
+    def varied(self) -> list[str]:
+        """The inputs that change when samples change places."""
+        return [name for name, value in self.inputs.items() if differs(value, exchange(value))]
+
+
+def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Example:
+    """Read the ``example`` argument.
+
+    Args:
+        model: The network.
+        example: A mapping of inputs by name, passed by keyword where ``forward`` has parameters of these names, else as one mapping; or
+            a tuple or list by position; or one tensor. Positions are named as the parameters of ``forward``.
+        call: ``(model, inputs by name) -> output`` for anything else.
+
+    Raises:
+        TypeError: If ``example`` or ``call`` has the wrong type.
+        ValueError: If ``example`` is empty.
+    """
+    if call is not None and not callable(call):
+        raise TypeError(f"`call` (={call!r}) must be a function of (model, inputs by name).")
+    if isinstance(example, Tensor):
+        example = (example,)
+    if isinstance(example, Sequence) and len(example) == 1 and isinstance(example[0], Mapping):
+        (example,) = example
+        call = _as_one_mapping if call is None else call
+    if isinstance(example, Mapping):
+        inputs = {str(name): value for name, value in example.items()}
+        chosen = call or (_by_keyword if _takes(model, inputs) else _as_one_mapping)
+
+        def run(values: dict[str, Any]) -> Any:
+            return chosen(model, values if chosen is not _as_one_mapping else with_entries(example, values))
+
+    elif isinstance(example, Sequence) and not isinstance(example, str):
+        names = _positions(model, len(example))
+        inputs = dict(zip(names, example, strict=True))
+        chosen = call or _by_position
+
+        def run(values: dict[str, Any]) -> Any:
+            return chosen(model, values)
+
+    else:
+        raise TypeError(
+            f"`example` of type {type(example).__name__} must be what the network is called with: a mapping of inputs by name, or a "
+            f"tuple by position."
+        )
+    if not inputs:
+        raise ValueError(
+            "`example` is empty; it must hold the inputs of one call, with at least two samples."
+        )
+    return Example(inputs, run)
+
+
+def exchange(value: Any, scale: float = 1.0) -> Any:
+    """The same with every tensor's samples moved on by one, and times ``scale`` where they are real numbers."""
+
+    def moved(tensor: Tensor) -> Tensor:
+        rolled = tensor.roll(1, 0) if tensor.ndim else tensor
+        return scale * rolled if tensor.is_floating_point() and scale != 1 else rolled
+
+    return tree_map_only(Tensor, moved, value)
+
+
+def differs(first: Any, second: Any) -> bool:
+    """Whether any tensor does."""
+    other = tensors_in(second)
+    return any(not torch.equal(tensor, other[key]) for key, tensor in tensors_in(first).items())
+
+
+def tensors_in(value: Any, key: tuple[int | str, ...] = ()) -> dict[tuple[int | str, ...], Tensor]:
+    """Every tensor in nested mappings, sequences and dataclasses, by the keys that lead there."""
+    if isinstance(value, Tensor):
+        return {key: value}
+    if isinstance(value, Mapping):
+        items = list(value.items())
+    elif isinstance(value, (list, tuple)):
+        items = list(enumerate(value))
+    elif is_dataclass(value) and not isinstance(value, type):
+        items = [(field.name, getattr(value, field.name)) for field in fields(value)]
+    else:
+        return {}
+    found: dict[tuple[int | str, ...], Tensor] = {}
+    for name, entry in items:
+        found |= tensors_in(entry, (*key, name))
+    return found
+
+
+@contextmanager
+def undisturbed(model: nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients or nested tensors; every submodule gets its own mode back, PyTorch its random numbers."""
+    nesting = [each for each in model.modules() if getattr(each, "use_nested_tensor", False) is True]
+    modes = [(module, module.training) for module in model.modules()]
+    devices = {tensor.device for tensor in model.parameters() if tensor.device.type == "cuda"}
+    try:
+        model.eval()
+        for encoder in nesting:  # its layers, watched by hooks, cannot take them
+            vars(encoder)["use_nested_tensor"] = False
+        with torch.no_grad(), torch.random.fork_rng(devices=sorted(devices, key=str)):
+            yield
+    finally:
+        for module, training in modes:
+            module.training = training
+        for encoder in nesting:
+            vars(encoder)["use_nested_tensor"] = True
+
+
+def _as_one_mapping(model: nn.Module, inputs: Any) -> Any:
+    return model(inputs)
+
+
+def _by_keyword(model: nn.Module, inputs: dict[str, Any]) -> Any:
+    return model(**inputs)
+
+
+def _by_position(model: nn.Module, inputs: dict[str, Any]) -> Any:
+    return model(*inputs.values())
+
+
+def _takes(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
+    """Whether ``forward`` can be called with these keywords."""
+    parameters = parameters_of(model)
+    kinds = {parameter.kind for parameter in parameters.values()}
+    plain = [
+        parameter
+        for parameter in parameters.values()
+        if parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
+    ]
+    required = {parameter.name for parameter in plain if parameter.default is Parameter.empty}
+    known = Parameter.VAR_KEYWORD in kinds or set(inputs) <= {parameter.name for parameter in plain}
+    return known and required <= set(inputs) and Parameter.POSITIONAL_ONLY not in kinds
+
+
+def _positions(model: nn.Module, count: int) -> list[str]:
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    names = [parameter.name for parameter in parameters_of(model).values() if parameter.kind in kinds]
+    return [*names[:count], *(str(position) for position in range(len(names), count))]

@@ -1,0 +1,178 @@
+"""The proof that a mask does what it says: a closed modality is heard no more, and silences no other."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from typing_extensions import override
+
+from maskfusion.mask.example import Call, Example, read_example, undisturbed
+from maskfusion.mask.find import expect_hooks, masks_of
+from maskfusion.mask.listening import Heard, Masks, closing, listen
+from maskfusion.mask.passing import way_round
+from maskfusion.mask.sources import Sources, expect_sources, expect_varied, inputs_of
+
+
+class WiringWarning(UserWarning):
+    """A closed modality is still heard, or silences another one; the message says by which way."""
+
+
+@dataclass(frozen=True)
+class Wire:
+    """What is heard of one modality."""
+
+    modality: str
+    inputs: tuple[str, ...]
+    """Names of its inputs."""
+    masks: tuple[str, ...]
+    """Paths of the masks that have channels of it."""
+    heard: bool
+    """Whether the output depends on it, all open."""
+    closed: bool
+    """Whether it still does with its channels closed in every mask."""
+    others: tuple[str, ...]
+    """Other modalities that are not heard any more with its channels closed."""
+    problem: str
+    """What is wrong, and what to do; empty where all is right."""
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """What ``check`` found: a line a modality; ``print`` shows a table."""
+
+    wires: tuple[Wire, ...]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong, a sentence each with what to do; empty where all is right."""
+        return tuple(wire.problem for wire in self.wires if wire.problem)
+
+    @override
+    def __str__(self) -> str:
+        """A table, then the problems."""
+        rows: list[tuple[str, ...]] = [("modality", "inputs", "heard open", "heard closed", "silences")]
+        for wire in self.wires:
+            said = [", ".join(wire.inputs), *("yes" if fact else "no" for fact in (wire.heard, wire.closed))]
+            rows.append((wire.modality, *said, ", ".join(wire.others) or "-"))
+        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        lines = [
+            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
+            for row in rows
+        ]
+        return "\n".join([*lines, *(self.problems or ["All is right."])])
+
+
+def check(
+    model: nn.Module,
+    example: Any,
+    *,
+    call: Call | None = None,
+    modalities: Mapping[str, str | Sequence[str]] | None = None,
+) -> Wiring:
+    """Prove that the masks of a network do what they say, from one small batch.
+
+    In evaluation, without gradients: each modality is closed in turn, in all masks, the samples of its inputs change places, and the output
+    must not change; that of the other modalities must still do. The network is left as it was.
+
+    Args:
+        model: A network with masks, of ``attach`` or ``ComplementaryMask(fusion=...)``.
+        example: What the network is called with, as for ``attach``.
+        call: ``(model, inputs by name) -> output``, as for ``attach``.
+        modalities: Inputs of each modality, as for ``attach``.
+
+    Returns:
+        A ``Wiring``: ``problems`` is empty where all is right, ``print`` shows a table.
+
+    Raises:
+        TypeError: If an argument has the wrong type.
+        ValueError: If there is no mask, a mask's layers have lost it, or ``example`` does not tell the modalities apart.
+
+    Examples:
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.fusion, self.head = ComplementaryMask({"image": 3, "audio": 2}), nn.Linear(5, 4)
+        ...
+        ...     def forward(self, image, audio):
+        ...         return self.head(self.fusion(image, audio))
+        >>> print(check(Net(), {"image": torch.randn(4, 3), "audio": torch.randn(4, 2)}))
+        modality  inputs  heard open  heard closed  silences
+        image     image   yes         no            -
+        audio     audio   yes         no            -
+        All is right.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"`model` (={model!r}) must be a module.")
+    masks = masks_of(model)
+    if not masks:
+        raise ValueError(f"`model` ({type(model).__name__}) must hold a ComplementaryMask.")
+    expect_hooks(model)
+    read = read_example(model, example, call)
+    sources = None if modalities is None else expect_sources(modalities, read.inputs)
+    with undisturbed(model):
+        return prove(masks, model, read, sources)
+
+
+def prove(masks: Masks, model: nn.Module, example: Example, sources: Sources | None) -> Wiring:
+    """Close each modality and listen; the caller has put the network into evaluation."""
+    channels = [(path, name) for path, mask in masks.items() for name in mask.channels]
+    theirs = {name: [each for each in channels if each[1] == name] for _, name in channels}
+    if sources is None:
+        single: Sources = {name: (name,) for name in expect_varied(example, {})}
+        heard = listen(example, single, masks)
+        left = {name: listen(example, single, masks, closed) for name, closed in theirs.items()}
+        lost = {unit: {name for name in theirs if heard.lost(unit, left[name])} for unit in single}
+        sources = inputs_of(list(theirs), example, None, lost)
+    expect_varied(example, sources)
+    heard = listen(example, sources, masks)
+    left = {name: listen(example, sources, masks, closed) for name, closed in theirs.items()}
+    wires = []
+    for name, closed in theirs.items():
+        heard_open = bool(heard.joint(name))
+        still = heard_open and not heard.lost(name, left[name])
+        others = tuple(other for other in theirs if other != name and heard.lost(other, left[name]))
+        if not heard_open:
+            problem = (
+                f"{name!r} is not heard though all its channels are open, so this `example` proves nothing of it. Weights that are zero at "
+                f"the start, as in some heads, are one reason: train a step first."
+            )
+        elif still:
+            swapped = others or _misplaced(name, channels, example, sources, masks, heard)
+            if swapped:
+                problem = (
+                    f"Closed, {name!r} is still heard, and {', '.join(map(repr, swapped))} is not: channels stand in another order than "
+                    f"`channels` says. Give them in the order in which they are concatenated, or let `attach` find it."
+                )
+            else:
+                with closing(masks, closed):
+                    problem = way_round(model, example, name, sources[name], masks)
+        elif heard.broken(left[name]):
+            problem = f"Closed, {name!r} makes the output NaN or infinite: something divides by the length of its features. Mask behind that."
+        elif others:
+            problem = (
+                f"Closed, {name!r} silences {', '.join(map(repr, others))} too: what joins them multiplies. Mask where zeros do no harm, "
+                f"before ones are appended or a term of each alone is added, or leave this fusion without a mask."
+            )
+        else:
+            problem = ""
+        paths = tuple(path for path, _ in closed)
+        wires.append(Wire(name, sources[name], paths, heard_open, still, others, problem))
+    return Wiring(tuple(wires))
+
+
+def _misplaced(
+    name: str,
+    channels: Sequence[tuple[str, str]],
+    example: Example,
+    sources: Sources,
+    masks: Masks,
+    heard: Heard,
+) -> tuple[str, ...]:
+    """The modalities that are heard, and this one not, where only this one's channels of one of several masks are open."""
+    found = []
+    for own in [each for each in channels if each[1] == name and len(masks) > 1]:
+        left = listen(example, sources, masks, [each for each in channels if each != own])
+        if heard.lost(name, left):
+            found += [other for other in sources if other != name and not heard.lost(other, left)]
+    return tuple(dict.fromkeys(found))

@@ -1,0 +1,439 @@
+"""What is wrong with a mask is said at once, with the way and the cure; where all is right nothing is."""
+
+import re
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import maskfusion as mf
+from tests.library.mask.test_attach import AT, Late, Sorted, batch
+
+
+class Residual(Late):
+    """Around the reader goes a sum of what it reads."""
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        fused = torch.cat([self.audio(audio), self.text(text)], 1)
+        return fused.sum(1, keepdim=True) + self.head(fused)
+
+
+class SecondPath(Late):
+    """Audio reaches the head by a layer of its own too."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.skip, self.last = nn.Linear(3, 3), nn.Linear(3, 2)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return self.last(super().forward(text, audio) + self.skip(audio))
+
+
+class CrossModal(Late):
+    """The encoder of text looks at audio."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = nn.Linear(8, 4)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return self.head(torch.cat([self.audio(audio), self.text(torch.cat([text, audio], 1))], 1))
+
+
+class Product(Late):
+    """One zero ends all."""
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return self.text(text)[:, :2] * self.audio(audio)
+
+
+class Normed(Late):
+    """Divides by the length of the features of text."""
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        text = self.text(text)
+        return self.head(torch.cat([self.audio(audio), text / text.norm(dim=1, keepdim=True)], 1))
+
+
+class ZeroHead(Late):
+    """Its head says nothing yet."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        nn.init.zeros_(self.head[2].weight)
+
+
+WRONG: dict[str, tuple[Callable[[], nn.Module], Any, dict[str, Any], list[str]]] = {
+    "a residual around the reader": (
+        Residual,
+        "head",
+        {"side": "input"},
+        [
+            r"Closed, 'audio' is still heard: it reaches the output past the mask, outside of any layer\. Attach where its features leave",
+            "Closed, 'text' is still heard",
+        ],
+    ),
+    "a second path": (
+        SecondPath,
+        AT,
+        {},
+        [r"Closed, 'audio' is still heard: `skip` gets it past the mask, by a residual or a second path\."],
+    ),
+    "a cross-modal encoder": (
+        CrossModal,
+        AT,
+        {},
+        [
+            r"Closed, 'audio' is still heard: the features of 'text', the output of text, hold it already, as in a cross-modal"
+        ],
+    ),
+    "a product": (
+        Product,
+        AT,
+        {},
+        [
+            r"Closed, 'text' silences 'audio' too: what joins them multiplies\.",
+            r"Closed, 'audio' silences 'text' too: what joins them multiplies\.",
+        ],
+    ),
+    "a norm": (
+        Normed,
+        AT,
+        {},
+        [r"Closed, 'text' makes the output NaN or infinite: something divides by the length"],
+    ),
+    "a head of zeros": (
+        ZeroHead,
+        AT,
+        {},
+        [
+            r"'text' is not heard though all its channels are open",
+            r"'audio' is not heard though all its channels are open",
+        ],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_what_is_wrong_is_said_with_the_way(name: str) -> None:
+    build, at, settings, said = WRONG[name]
+    model, x = build(), batch()
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        mf.attach(model, at, x, **settings)
+    assert [warning.category for warning in caught] == [mf.WiringWarning] * len(said)
+    assert all(warning.filename == __file__ for warning in caught)
+    wiring = mf.check(model, x)
+    assert list(wiring.problems) == [str(warning.message) for warning in caught]
+    for problem, words in zip(wiring.problems, said, strict=True):
+        assert re.match(words, problem), problem
+
+
+class Cat(nn.Module):
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return torch.cat([audio, text], 1)
+
+
+class Equal(nn.Module):
+    """Equal widths, joined in another order than that of the arguments."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text, self.audio, self.fusion = nn.Linear(5, 4), nn.Linear(3, 4), Cat()
+        self.head = nn.Linear(8, 2)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return self.head(self.fusion(self.text(text), self.audio(audio)))
+
+
+def test_channels_in_another_order_are_found_and_said() -> None:
+    model, x = Equal(), batch()
+    model.fusion = mf.ComplementaryMask({"text": 4, "audio": 4}, fusion=model.fusion)
+    wiring = mf.check(model, x)
+    assert [wire.closed for wire in wiring.wires] == [True, True]
+    assert [wire.others for wire in wiring.wires] == [("audio",), ("text",)]
+    assert all("stand in another order than `channels` says" in problem for problem in wiring.problems)
+    model.fusion = mf.ComplementaryMask({"audio": 4, "text": 4}, fusion=model.fusion.fusion)
+    assert mf.check(model, x).problems == ()
+    with pytest.raises(
+        ValueError, match=r"must be what `example` shows, \{'audio': 4, 'text': 4\}, in this order"
+    ):
+        mf.attach(Equal(), "fusion", x, channels={"text": 4, "audio": 4})
+    assert mf.attach(Equal(), "fusion", x, channels={"audio": 4, "text": 4}).channels == {
+        "audio": 4,
+        "text": 4,
+    }
+
+
+class Twice(nn.Module):
+    """Joins on two levels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = Equal(), Equal()
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return torch.cat([self.one(text, audio), self.two(text, audio)], 1)
+
+
+def test_one_of_two_masks_in_another_order() -> None:
+    model, x = Twice(), batch()
+    for part, names in ((model.one, ("audio", "text")), (model.two, ("text", "audio"))):
+        part.fusion = mf.ComplementaryMask(dict.fromkeys(names, 4), fusion=part.fusion)
+    wiring = mf.check(model, x)
+    assert len(wiring.problems) == 2
+    assert all("stand in another order" in problem for problem in wiring.problems)
+    assert wiring.wires[0].masks == ("one.fusion", "two.fusion")
+    model.two.fusion = mf.ComplementaryMask({"audio": 4, "text": 4}, fusion=model.two.fusion.fusion)
+    assert mf.check(model, x).problems == ()
+    model.two.fusion = model.two.fusion.fusion
+    (problem, _) = mf.check(model, x).problems
+    assert "`two.audio` gets it past the mask" in problem
+
+
+def test_a_mask_that_was_made_by_hand_is_checked_later() -> None:
+    model, x = Late(), batch()
+    mask = mf.attach(model, AT, channels={"text": 4, "audio": 2}, channel_dim=1, gate=mf.random_gate(0.5))
+    before = (mask.gate, mask.min_channels, model.training)
+    wiring = mf.check(model, dict(zip(AT, x, strict=True)))
+    assert wiring.problems == ()
+    assert (mask.gate, mask.min_channels, model.training) == before
+    assert str(wiring).splitlines() == [
+        "modality  inputs  heard open  heard closed  silences",
+        "text      text    yes         no            -",
+        "audio     audio   yes         no            -",
+        "All is right.",
+    ]
+
+
+def test_a_table_with_problems() -> None:
+    model, x = SecondPath(), batch()
+    with pytest.warns(mf.WiringWarning):
+        mf.attach(model, AT, x)
+    lines = str(mf.check(model, x)).splitlines()
+    assert lines[2].split() == ["audio", "audio", "yes", "yes", "-"]
+    assert lines[3].startswith("Closed, 'audio' is still heard")
+
+
+def test_outputs_that_are_upstream_of_the_mask_do_not_count() -> None:
+    class Triple(Sorted):
+        def forward(self, text: Tensor, audio: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+            parts = {"text": self.text(text), "audio": self.audio(audio)}
+            return parts["text"], parts["audio"], self.head(self.fusion(parts))
+
+    model, x = Triple(), batch()
+    mf.attach(model, "fusion", x)
+    assert mf.check(model, x).problems == ()
+
+
+def test_layers_that_have_lost_their_hooks_are_named() -> None:
+    model, x = Late(), batch()
+    mask = mf.attach(model, AT, x)
+    model.text = nn.Linear(5, 4)
+    with pytest.raises(ValueError, match=r"\['text'\] no longer carry mask 'complementary_mask'"):
+        mf.check(model, x)
+    assert mf.detach(model) == ["complementary_mask"]
+    again = mf.attach(model, AT, x)
+    again.load_state_dict(mask.state_dict())
+    assert mf.check(model, x).problems == ()
+
+
+def test_a_layer_that_carries_the_mask_of_another_network() -> None:
+    model, x = Late(), batch()
+    mf.attach(model, AT, x)
+    part = Late()
+    part.text = model.text
+    mf_mask = mf.ComplementaryMask(6)
+    part.other = mf_mask
+    with pytest.raises(ValueError, match=r"\['text'\] carry a mask that is no part of this network"):
+        mf.check(part, x)
+    mf.detach(part)
+    assert not part.text._forward_hooks
+
+
+class Unusual(nn.Module):
+    """Calls a forward past the hooks, reads a weight, and never runs a layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.past, self.read, self.idle = nn.Linear(5, 4), nn.Linear(5, 4), nn.Linear(5, 4)
+        self.parts = nn.Sequential(nn.Linear(5, 4), nn.ReLU())
+        self.pair = nn.LSTM(5, 4, batch_first=True)
+        self.shared = nn.Linear(3, 3)
+        self.audio = nn.Linear(3, 4)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        read = nn.functional.linear(text, self.read.weight)
+        parts = self.parts[1](self.parts[0](text))
+        pair, _ = self.pair(text[:, None])
+        return torch.cat(
+            [self.past.forward(text), read, parts, pair[:, 0], self.audio(self.shared(audio))], 1
+        )
+
+
+REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
+    "forward called": (
+        {"text": "past"},
+        {},
+        ValueError,
+        "`past` does not run as a layer: its `forward` is called past its hooks.",
+    ),
+    "weight read": ({"text": "read"}, {}, ValueError, "`read` does not run: another layer reads its weight"),
+    "never": ({"text": "idle"}, {}, ValueError, "`idle` does not run with this `example`."),
+    "its parts": (
+        {"text": "parts"},
+        {},
+        ValueError,
+        "`parts` does not run itself, its parts do: ['parts.0', 'parts.1'].",
+    ),
+    "a tuple": (
+        {"text": "pair"},
+        {},
+        ValueError,
+        "`pair` returns a tuple, not a tensor. Name what holds its features with `entry=`",
+    ),
+    "no such path": (
+        {"text": "odio"},
+        {},
+        ValueError,
+        "`at` holds 'odio'; it must be the path of a layer of Unusual, such as ['audio']",
+    ),
+    "nothing near": ({"text": "zzz"}, {}, ValueError, "such as ['past', 'read', 'idle', 'parts', 'parts.0']"),
+    "no path": ({"text": 3}, {}, TypeError, "`at` holds 3; it must hold paths of layers."),
+    "no mapping": (3, {}, TypeError, "`at` (=3) must be a mapping of modality to the path of its layer"),
+    "empty": ({}, {}, TypeError, "`at` (={}) must be a mapping"),
+    "one layer for two": (
+        {"text": "shared", "audio": "shared"},
+        {},
+        ValueError,
+        "must name each layer once: what one layer returns belongs to one modality.",
+    ),
+    "the other's layer": (
+        {"text": "audio"},
+        {},
+        ValueError,
+        "`at`: the features of 'text', at ['audio'], do not change with its inputs ['text']. Name its own layers",
+    ),
+    "side input of several": (
+        {"text": "audio"},
+        {"side": "input"},
+        ValueError,
+        "`side` (='input') needs one layer",
+    ),
+    "no side": ("audio", {"side": "left"}, ValueError, "`side` (='left') must be one of 'output', 'input'."),
+    "an input that is not there": (
+        {"text": "parts.1"},
+        {"modalities": {"text": "txt"}},
+        ValueError,
+        "`modalities` names ['txt']; the inputs are ['text', 'audio'].",
+    ),
+    "no modality of that name": (
+        {"sound": "parts.1"},
+        {"modalities": {"text": "text"}},
+        ValueError,
+        "`modalities` must say which of the inputs ['text', 'audio'] are those of ['sound']",
+    ),
+    "other widths": (
+        {"text": "parts.1"},
+        {"channels": {"text": 5}},
+        ValueError,
+        "`channels` (={'text': 5}) must be what `example` shows, {'text': 4}",
+    ),
+    "channels of no modality": (
+        {"text": "parts.1"},
+        {"channels": 4},
+        TypeError,
+        "`channels` (=4) must be a mapping",
+    ),
+    "a threshold too high": (
+        {"text": "parts.1"},
+        {"threshold": 1.0},
+        ValueError,
+        "`init` (=0.1) must be above `threshold`",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_what_cannot_be_right_is_refused_and_nothing_is_changed(name: str) -> None:
+    at, settings, error, said = REFUSED[name]
+    model, x = Unusual(), batch()
+    keys = list(model.state_dict())
+    with pytest.raises(error, match=re.escape(said)):
+        mf.attach(model, at, x, **settings)
+    assert list(model.state_dict()) == keys
+    assert model.training
+    assert not any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in model.modules())
+
+
+def test_a_module_in_place_of_its_path() -> None:
+    model = Unusual()
+    with pytest.raises(
+        TypeError, match=re.escape("`at` holds a module (Linear); it must hold paths: ['audio'].")
+    ):
+        mf.attach(model, {"audio": model.audio}, batch())
+
+
+def test_one_mask_a_layer() -> None:
+    model, x = Late(), batch()
+    mask = mf.attach(model, AT, x)
+    with pytest.raises(ValueError, match=r"`at` names \['text'\], which carry a mask already\."):
+        mf.attach(model, {"text": "text"}, x)
+    with pytest.raises(ValueError, match="it must be a layer, not a mask"):
+        mf.attach(model, {"text": "complementary_mask"}, x)
+    assert model.complementary_mask is mask
+    other = mf.attach(model, "head", x, side="input")
+    assert model.complementary_mask_2 is other
+    assert mf.detach(model) == ["complementary_mask", "complementary_mask_2"]
+
+
+def test_what_is_no_network() -> None:
+    for function in (lambda: mf.attach(3, AT), lambda: mf.detach(3), lambda: mf.check(3, ())):
+        with pytest.raises(TypeError, match=r"`model` \(=3\) must be a module\."):
+            function()
+    with pytest.raises(
+        ValueError, match=r"`model` \(Linear\) must have a mask that `attach` has put onto it\."
+    ):
+        mf.detach(nn.Linear(2, 2))
+    with pytest.raises(ValueError, match=r"`model` \(Linear\) must hold a ComplementaryMask\."):
+        mf.check(nn.Linear(2, 2), ())
+    with pytest.raises(ValueError, match=r"`model` \(DataParallel\) must not be wrapped yet"):
+        mf.attach(nn.DataParallel(Late()), AT, batch())
+
+
+EXAMPLES = {
+    "alike": (
+        (torch.ones(6, 5), torch.randn(6, 3)),
+        ValueError,
+        "those of {'text': ('text',)} are all alike",
+    ),
+    "one sample": ((torch.randn(1, 5), torch.randn(1, 3)), ValueError, "at least two samples that differ"),
+    "empty": ((), ValueError, "`example` is empty"),
+    "a word": ("text", TypeError, "`example` of type str must be what the network is called with"),
+}
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_examples_that_prove_nothing(name: str) -> None:
+    example, error, said = EXAMPLES[name]
+    with pytest.raises(error, match=re.escape(said)):
+        mf.attach(
+            Late(), AT, example, modalities={"text": "text", "audio": "audio"} if name == "alike" else None
+        )
+
+
+def test_a_call_of_ones_own() -> None:
+    model, (text, audio) = Late(), batch()
+    with pytest.raises(TypeError, match=r"`call` \(=3\) must be a function of \(model, inputs by name\)\."):
+        mf.attach(model, AT, (text, audio), call=3)
+    mask = mf.attach(
+        model,
+        AT,
+        {"a": audio, "t": text},
+        call=lambda net, x: net(x["t"], x["a"]),
+        modalities={"text": "t", "audio": "a"},
+    )
+    assert mask.channels == {"text": 4, "audio": 2}
