@@ -89,6 +89,7 @@ def check(
         ValueError: If there is no mask, a mask's layers have lost it, or ``example`` does not tell the modalities apart.
 
     Examples:
+        >>> from maskfusion import ComplementaryMask
         >>> class Net(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()
