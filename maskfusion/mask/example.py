@@ -1,7 +1,8 @@
 """Reading an example: what a network is called with, by name, and how it is called."""
 
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
 from inspect import Parameter
 from typing import Any
@@ -131,13 +132,19 @@ def undisturbed(model: nn.Module) -> Iterator[None]:
         model.eval()
         for encoder in nesting:  # its layers, watched by hooks, cannot take them
             vars(encoder)["use_nested_tensor"] = False
-        with torch.no_grad(), torch.random.fork_rng(devices=sorted(devices, key=str)):
+        with torch.no_grad(), torch.random.fork_rng(devices=sorted(devices, key=str)), _uncompiled():
             yield
     finally:
         for module, training in modes:
             module.training = training
         for encoder in nesting:
             vars(encoder)["use_nested_tensor"] = True
+
+
+def _uncompiled() -> AbstractContextManager[object]:
+    """Compiled networks run as they were written, since every gate that is tried would be compiled anew."""
+    loaded = "torch._dynamo" in sys.modules  # else nothing is compiled, and loading it takes seconds
+    return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
 
 
 def _as_one_mapping(model: nn.Module, inputs: Any) -> Any:

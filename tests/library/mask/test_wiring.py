@@ -437,3 +437,14 @@ def test_a_call_of_ones_own() -> None:
         modalities={"text": "t", "audio": "a"},
     )
     assert mask.channels == {"text": 4, "audio": 2}
+
+
+@pytest.mark.unchecked
+def test_a_compiled_network_is_checked_as_it_was_written() -> None:
+    model, x = Late(), batch()
+    mf.attach(model, AT, x)
+    compiled = torch.compile(model, fullgraph=True, backend="eager")
+    compiled(*x)
+    assert mf.check(compiled, x).problems == ()
+    model.compile(fullgraph=True, backend="eager")
+    assert mf.check(model, x).problems == ()
