@@ -4,7 +4,7 @@ Zeta counts open channels; it cannot see how much an open channel matters, nor w
 model is run on the same samples with modalities taken away, every set of them, and its score says what they were worth.
 """
 
-from maskfusion.contribution.absence import mean_replaced, permuted, zeroed
+from maskfusion.contribution.absence import left_out, mean_replaced, permuted, zeroed
 from maskfusion.contribution.calls import by_keyword, by_mapping, by_position
 from maskfusion.contribution.measure import measure_contributions
 from maskfusion.contribution.metric import accuracy
@@ -17,6 +17,7 @@ __all__ = [
     "by_keyword",
     "by_mapping",
     "by_position",
+    "left_out",
     "mean_replaced",
     "measure_contributions",
     "permuted",

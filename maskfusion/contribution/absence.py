@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Absence = Callable[[str, Tensor, range], Tensor]
-"""``(name of the input, its values, positions of these samples in the set) -> values in their place``, in the same shape."""
+Absence = Callable[[str, Tensor, range], Tensor | None]
+"""``(name of the input, its values, positions of these samples in the set) -> values in their place``, in the same shape; None for none."""
 
 Batches = Iterable[Any]
 """Pairs ``(inputs, target)``; the inputs are a mapping of name to tensor, or a sequence of tensors, named "0", "1", ..."""
@@ -25,6 +25,17 @@ def zeroed(name: str, values: Tensor, rows: range) -> Tensor:
     """
     del name, rows
     return torch.zeros_like(values)
+
+
+def left_out(name: str, values: Tensor, rows: range) -> None:
+    """Do not give what is absent to the model at all, for networks that allow it: no key, no argument, or None by position.
+
+    The network has to allow it for all inputs at once too, since the score with none is part of the measure.
+
+    Examples:
+        >>> left_out("image", torch.ones(2, 3), range(2))
+    """
+    del name, values, rows
 
 
 def mean_replaced(batches: Batches) -> Absence:
@@ -121,8 +132,8 @@ def named(inputs: object) -> dict[str, Any]:
     )
 
 
-def pairs(batches: Batches) -> Iterator[tuple[dict[str, Any], Any]]:
-    """Inputs by name, and target, of each batch."""
+def pairs(batches: Batches) -> Iterator[tuple[Any, Any]]:
+    """Inputs and target of each batch."""
     for batch in batches:
         if not isinstance(batch, tuple | list) or len(batch) != 2:
             size = f" of {len(batch)}" if isinstance(batch, tuple | list) else ""
@@ -130,13 +141,13 @@ def pairs(batches: Batches) -> Iterator[tuple[dict[str, Any], Any]]:
                 f"`batches` gives a {type(batch).__name__}{size}; it must give pairs (inputs, target)."
             )
         inputs, target = batch
-        yield named(inputs), target
+        yield inputs, target
 
 
 def _tensors(batches: Batches) -> Iterator[tuple[str, Tensor]]:
     """Every input tensor that has samples, with its name."""
     for inputs, _ in pairs(batches):
-        yield from (item for item in inputs.items() if isinstance(item[1], Tensor) and item[1].ndim)
+        yield from (item for item in named(inputs).items() if isinstance(item[1], Tensor) and item[1].ndim)
 
 
 def _expect_shape(name: str, found: Tensor, wanted: Tensor) -> None:

@@ -8,10 +8,9 @@ from numbers import Real
 import torch
 from torch import Tensor, nn
 
-from maskfusion import functional
 from maskfusion._checks import expect_int
-from maskfusion.contribution.absence import Absence, Batches, pairs, zeroed
-from maskfusion.contribution.calls import Call, by_mapping
+from maskfusion.contribution.absence import Absence, Batches, named, pairs, zeroed
+from maskfusion.contribution.calls import Call, call_for
 from maskfusion.contribution.metric import Metric, accuracy
 from maskfusion.contribution.result import Contributions
 from maskfusion.contribution.runs import expect_sources, run_without
@@ -23,7 +22,8 @@ from maskfusion.contribution.shapley import (
     sampled_values,
     shapley_values,
 )
-from maskfusion.mask.mask import ComplementaryMask, by_modality
+from maskfusion.mask.find import masks_of
+from maskfusion.training.reading import read
 
 EXACT_UP_TO = 6
 """Modalities of which every set is run; of more, those along sampled orders of joining."""
@@ -66,10 +66,11 @@ def measure_contributions(
             tensors, named "0", "1", ... For other batches give a generator: ``(({"image": a, "audio": b}, y) for a, b, y in loader)``.
         metric: Function from all predictions and all targets, on the CPU, to one number, more being better; ``accuracy`` if None.
         absent: Function that replaces a modality that is taken away: ``zeroed``, ``mean_replaced(batches)``,
-            ``permuted(batches, generator)`` or your own function of the name of an input, its values, and the positions of these
-            samples in the set.
-        call: Function that calls the model, given the model and its inputs by name: ``by_mapping`` (if None), ``by_position``,
-            ``by_keyword`` or your own, for example ``lambda model, x: model(**x).logits``.
+            ``permuted(batches, generator)``, ``left_out`` where the network does without, or your own function of the name of an input,
+            its values, and the positions of these samples in the set.
+        call: Function that calls the model, given the model and its inputs by name: ``by_mapping``, ``by_position``, ``by_keyword`` or
+            your own, for example ``lambda model, x: model(**x).logits``. If None, inputs in a sequence are given by position, those in a
+            mapping by keyword if ``forward`` has parameters of all these names, else as the mapping.
         modalities: Inputs to take away; others, such as lengths, are always there. A mapping gives each modality the names of
             its inputs, if it has several: ``{"text": ["ids", "mask"], "image": ["pixels"]}``. All inputs of the first batch if None.
         orders: Number of orders of joining to sample; None is all of them for up to 6 modalities, and 50 for more.
@@ -97,9 +98,8 @@ def measure_contributions(
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` (={model!r}) must be a module.")
     metric = accuracy if metric is None else metric
-    call = by_mapping if call is None else call
     for name, function in (("metric", metric), ("absent", absent), ("call", call)):
-        if not callable(function):
+        if not (callable(function) or function is None):
             raise TypeError(f"`{name}` (={function!r}) must be a function.")
     if orders is not None:
         expect_int("orders", orders, least=2)
@@ -107,7 +107,8 @@ def measure_contributions(
     first = next(given, None)
     if first is None:
         raise ValueError("`batches` is empty; it must hold at least one sample.")
-    sources = expect_sources(modalities, first[0])
+    sources = expect_sources(modalities, named(first[0]))
+    call = call_for(model, first[0]) if call is None else call
     players = tuple(sources)
     if orders is None and len(players) > EXACT_UP_TO:
         orders = ORDERS
@@ -120,7 +121,7 @@ def measure_contributions(
         shapley, error = sampled_values(players, values, drawn)
     else:
         shapley, error = shapley_values(players, values), dict.fromkeys(players, 0.0)
-    kept = dict(_kept(model))
+    counts = {path: read(mask).counts for path, mask in masks_of(model).items()}
     return Contributions(
         metric=_name(metric),
         absent=_name(absent),
@@ -129,10 +130,8 @@ def measure_contributions(
         shapley=shapley,
         error=error,
         orders=orders,
-        kept=kept,
-        zeta={
-            path: float(functional.complementarity(list(shares.values()))) for path, shares in kept.items()
-        },
+        kept={path: each.kept() for path, each in counts.items()},
+        zeta={path: each.zeta() for path, each in counts.items()},
     )
 
 
@@ -150,15 +149,6 @@ def _score(metric: Metric, predictions: Tensor, targets: Tensor) -> float:
         return float(score)
     shape = f" of shape {tuple(score.shape)}" if isinstance(score, Tensor) else ""
     raise TypeError(f"`metric` returned a {type(score).__name__}{shape}; it must return one number.")
-
-
-def _kept(model: nn.Module) -> Iterator[tuple[str, dict[str, float]]]:
-    """Path of each mask, and the open channels of each modality in percent of its own."""
-    for path, module in model.named_modules():
-        if isinstance(module, ComplementaryMask):
-            parts = by_modality(module.channels, module.kept)
-            shown = ".".join(part for part in path.split(".") if part != "_orig_mod")
-            yield shown, {name: 100 * int(part.sum()) / part.numel() for name, part in parts.items()}
 
 
 def _name(function: object) -> str:

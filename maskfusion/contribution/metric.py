@@ -19,14 +19,21 @@ def accuracy(prediction: Tensor, target: Tensor) -> Tensor:
         A 0-d float64 tensor in [0, 1].
 
     Raises:
-        ValueError: If the shapes do not fit.
+        ValueError: If the shapes do not fit, or ``prediction`` has a single score a target: whether it is a logit or a probability,
+            ``call`` can say.
         TypeError: If ``prediction`` has one number a target and it is no class.
 
     Examples:
         >>> accuracy(torch.tensor([[0.1, 0.9], [0.6, 0.4]]), torch.tensor([1, 1]))
         tensor(0.5000, dtype=torch.float64)
     """
-    classes = prediction.argmax(1) if prediction.ndim == target.ndim + 1 else prediction
+    scores = prediction.ndim == target.ndim + 1
+    if scores and prediction.shape[1] == 1:
+        raise ValueError(
+            f"`prediction` of shape {tuple(prediction.shape)} has one score a target, which does not say where a class begins: let `call` "
+            f"return classes, `model(x)[:, 0] > 0` for logits, `> 0.5` for probabilities."
+        )
+    classes = prediction.argmax(1) if scores else prediction
     if classes.shape != target.shape:
         raise ValueError(
             f"`prediction` of shape {tuple(prediction.shape)} must have the shape of `target`, {tuple(target.shape)}, or "

@@ -1,12 +1,16 @@
 """The result of measuring contributions: numbers, a table, a dict."""
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
 
 from maskfusion.contribution.shapley import Coalition
+
+NOTICEABLE = 0.02, 0.1
+"""What counts as an effect: these parts of the metric with all modalities, and of what they change in it together."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +68,46 @@ class Contributions:
         whole = self.with_all
         return {name: (whole - rest) / whole if whole else math.nan for name, rest in self.without.items()}
 
+    @property
+    def contradictions(self) -> list[str]:
+        """Where the contributions say otherwise than the open channels, a sentence each; ``print`` shows them below the table."""
+        return [*self._deaf_ears(), *self._ranks()]
+
+    def _deaf_ears(self) -> Iterator[str]:
+        """Modalities that no mask leaves open, and that change the metric all the same."""
+        for name in self.modalities:
+            shares = [shares[name] for shares in self.kept.values() if name in shares]
+            moved = max(abs(self.shapley[name]), abs(self.with_all - self.without[name]))
+            if shares and not any(shares) and moved > self._noticeable():
+                yield (
+                    f"{name!r} has no open channel, yet its input changes the {self.metric} (Shapley {self.shapley[name]:.2f}): the mask is not "
+                    f"where it comes in, or another way leads around the mask."
+                )
+
+    def _ranks(self) -> Iterator[str]:
+        """Masks whose most open modality is not the one that contributes most."""
+        for path, shares in self.kept.items():
+            names = [name for name in self.modalities if name in shares]
+            if len(names) > 1:
+                most = max(names, key=self.shapley.__getitem__)
+                widest = max(names, key=shares.__getitem__)
+                mask = f"mask {path!r}" if path else "the mask"
+                if shares[widest] > shares[most] > 0 and self._clearly_less(widest, most):
+                    yield (
+                        f"{most!r} contributes most (Shapley {self.shapley[most]:.2f}), but {mask} leaves {widest!r} more open "
+                        f"({shares[widest]:.0f} against {shares[most]:.0f} %): do not rank modalities by these shares. They may not have settled, "
+                        f"or need a larger lambda."
+                    )
+
+    def _clearly_less(self, name: str, other: str) -> bool:
+        """Whether one contributes less than the other, beyond the error of sampled orders."""
+        error = self.error[name] + self.error[other]
+        return self.shapley[other] - self.shapley[name] > max(self._noticeable(), 3 * error)
+
+    def _noticeable(self) -> float:
+        of_all, of_change = NOTICEABLE
+        return max(of_all * abs(self.with_all), of_change * abs(self.with_all - self.with_none))
+
     def as_dict(self) -> dict[str, Any]:
         """All of it as plain dicts, lists, strings and numbers, for a JSON file or a logger."""
         return {
@@ -97,7 +141,7 @@ class Contributions:
             columns[_of("open %", path)] = self._cells(shares, ".1f")
         score = f"{self.metric} {self.with_all:.4f} with all modalities, {self.with_none:.4f} with none ({self.absent})"
         zetas = [f"{_of('zeta', path)} {zeta:.4f}" for path, zeta in self.zeta.items()]
-        return "\n".join([score, *_table(columns), *zetas])
+        return "\n".join([score, *_table(columns), *zetas, *self.contradictions])
 
     def _cells(self, numbers: dict[str, float], form: str = ".4f") -> list[str]:
         """A number a modality; a dash for one that a mask does not know."""

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from maskfusion.contribution.absence import Absence
+from maskfusion.contribution.absence import Absence, named
 from maskfusion.contribution.calls import Call
 from maskfusion.contribution.shapley import Coalition
 
@@ -45,14 +45,15 @@ def run_without(
     absent: Absence,
     sources: Sources,
     sets: Sequence[Coalition],
-    batches: Iterable[tuple[dict[str, Any], Any]],
+    batches: Iterable[tuple[Any, Any]],
 ) -> tuple[dict[Coalition, Tensor], Tensor]:
     """Predict every sample with each of these sets of modalities; returns predictions by set, and targets, on the CPU."""
     device = next((tensor.device for tensor in chain(model.parameters(), model.buffers())), None)
     predictions: dict[Coalition, list[Tensor]] = {present: [] for present in sets}
     targets: list[Tensor] = []
     seen = 0
-    for inputs, target in batches:
+    for batch, target in batches:
+        inputs = named(batch)
         count = _count(inputs, target, sources)
         here = {name: _moved(values, device) for name, values in inputs.items()}
         gone = {
@@ -66,7 +67,8 @@ def run_without(
             for modality in sources.keys() - set(present):
                 given.update(gone[modality])
             # Copies, since a model may work in place.
-            prediction = call(model, {name: _copied(values) for name, values in given.items()})
+            copies = {name: _copied(values) for name, values in given.items()}
+            prediction = call(model, copies) if present else _without_all(model, call, copies)
             so_far.append(_expect_rows("`call` returned predictions", prediction, count).detach().cpu())
         targets.append(target.detach().cpu())
         seen += count
@@ -74,6 +76,18 @@ def run_without(
         raise ValueError("`batches` is empty; it must hold at least one sample.")
     whole = {present: _whole("`call` returned predictions", parts) for present, parts in predictions.items()}
     return whole, _whole("`batches` gives targets", targets)
+
+
+def _without_all(model: nn.Module, call: Call, inputs: dict[str, Any]) -> Tensor:
+    try:
+        return call(model, inputs)
+    except Exception as error:
+        if any(values is not None for values in inputs.values()):
+            raise
+        raise ValueError(
+            f"`absent` leaves out every input once, to score the model with none, and `call` cannot do without any "
+            f"({type(error).__name__}: {error}): return a prediction there, or take another way of being absent."
+        ) from error
 
 
 def _count(inputs: Mapping[str, Any], target: object, sources: Sources) -> int:
@@ -107,10 +121,14 @@ def _expect_rows(source: str, found: object, count: int) -> Tensor:
     return found
 
 
-def _replacement(absent: Absence, name: str, values: Tensor, rows: range) -> Tensor:
+def _replacement(absent: Absence, name: str, values: Tensor, rows: range) -> Tensor | None:
     found: object = absent(name, values, rows)
+    if found is None:
+        return None
     if not isinstance(found, Tensor):
-        raise TypeError(f"`absent` gave a {type(found).__name__} for {name!r}; it must give a tensor.")
+        raise TypeError(
+            f"`absent` gave a {type(found).__name__} for {name!r}; it must give a tensor, or None."
+        )
     if found.shape != values.shape:
         raise ValueError(
             f"`absent` gave shape {tuple(found.shape)} for {name!r}; it must give shape {tuple(values.shape)}."

@@ -63,7 +63,7 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
         call = _as_one_mapping if call is None else call
     if isinstance(example, Mapping):
         inputs = {str(name): value for name, value in example.items()}
-        chosen = call or (_by_keyword if _takes(model, inputs) else _as_one_mapping)
+        chosen = call or (_by_keyword if takes(model, inputs) else _as_one_mapping)
 
         def run(values: dict[str, Any]) -> Any:
             return chosen(model, values if chosen is not _as_one_mapping else with_entries(example, values))
@@ -159,7 +159,7 @@ def _by_position(model: nn.Module, inputs: dict[str, Any]) -> Any:
     return model(*inputs.values())
 
 
-def _takes(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
+def takes(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
     """Whether ``forward`` can be called with these keywords."""
     parameters = parameters_of(model)
     kinds = {parameter.kind for parameter in parameters.values()}

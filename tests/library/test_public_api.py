@@ -39,12 +39,16 @@ SIGNATURES = {
     "contribution.by_keyword": "model, inputs",
     "contribution.by_mapping": "model, inputs",
     "contribution.by_position": "model, inputs",
+    "contribution.left_out": "name, values, rows",
     "contribution.mean_replaced": "batches",
     "contribution.permuted": "batches, generator=None",
     "contribution.shapley_values": "players, values",
     "contribution.zeroed": "name, values, rows",
     **dict.fromkeys(
-        (f"Contributions.{name}" for name in ("alone", "utilisation", "with_all", "with_none", "without")),
+        (
+            f"Contributions.{name}"
+            for name in ("alone", "contradictions", "utilisation", "with_all", "with_none", "without")
+        ),
         "property",
     ),
     "Contributions.as_dict": "self",

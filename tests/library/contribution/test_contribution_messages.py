@@ -120,7 +120,11 @@ RESULTS: list[Case] = [
         ValueError,
         "`call` returned predictions of shapes [(2,), (3,)] a sample; they must have one shape.",
     ),
-    (wrong(absent=lambda *_: 0), TypeError, "`absent` gave a int for 'image'; it must give a tensor."),
+    (
+        wrong(absent=lambda *_: 0),
+        TypeError,
+        "`absent` gave a int for 'image'; it must give a tensor, or None.",
+    ),
     (
         wrong(absent=lambda *_: TWO),
         ValueError,
