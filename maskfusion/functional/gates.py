@@ -129,4 +129,4 @@ def _dropped(
 def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
     """Zeros whose gradient with respect to ``weight`` is one where it is finite, zero elsewhere."""
     zero = weight - weight.detach()
-    return torch.where(zero == 0, zero, 0)
+    return zero.masked_fill(zero != 0, 0)  # NaN is not zero

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from maskfusion._checks import expect_features
 from maskfusion._typing import Float
-from maskfusion.kernels.door import is_plain, prefers_kernels
+from maskfusion.kernels.way import Way, way_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,22 +29,15 @@ def channel_sums(left: Tensor, right: Tensor, channel_dim: int) -> Tensor:
     return total
 
 
-class GatedFeatures(torch.autograd.Function):
-    """``features * gate`` along one dimension; twice differentiable, works under ``torch.func``."""
-
-    generate_vmap_rule = True
+class _GatedInBlocks(torch.autograd.Function):
+    """``features * gate`` along one dimension; twice differentiable."""
 
     @staticmethod
-    def forward(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
-        """Multiply in the dtype of ``features``."""
-        return features * _aligned(gate, features, channel_dim)
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor, int], output: Tensor) -> None:
-        """Keep the two inputs, which are alive anyway."""
-        del output
-        features, gate, ctx.channel_dim = inputs
+    def forward(ctx: Any, features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+        """Multiply in the dtype of ``features``; keep the two inputs, which are alive anyway."""
+        ctx.channel_dim = channel_dim
         ctx.save_for_backward(features, gate)
+        return _product(features, gate, channel_dim)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
@@ -54,27 +47,15 @@ class GatedFeatures(torch.autograd.Function):
         wants_features, wants_gate, _ = ctx.needs_input_grad
         if wants_features and wants_gate and _in_one_pass(gradient, features):
             return *_both(gradient, features, gate, ctx.channel_dim), None
-        for_features = gradient * _aligned(gate, gradient, ctx.channel_dim) if wants_features else None
+        for_features = _product(gradient, gate, ctx.channel_dim) if wants_features else None
         for_gate = channel_sums(gradient, features, ctx.channel_dim).to(gate.dtype) if wants_gate else None
         return for_features, for_gate, None
 
 
-class _GatedEagerly(torch.autograd.Function):
-    """The same where no transform of ``torch.func`` is at work, without what it costs to be ready for one."""
-
-    @staticmethod
-    def forward(ctx: Any, features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
-        output = GatedFeatures.forward(features, gate, channel_dim)
-        GatedFeatures.setup_context(ctx, (features, gate, channel_dim), output)
-        return output
-
-    backward = staticmethod(GatedFeatures.backward)
-
-
-def _in_one_pass(*tensors: Tensor) -> bool:
+def _in_one_pass(gradient: Tensor, features: Tensor) -> bool:
     """Whether the Triton kernel does it: not where the result is differentiated again."""
-    wide = any(tensor.dtype == torch.float64 for tensor in tensors)
-    return all(map(prefers_kernels, tensors)) and not wide and not torch.is_grad_enabled()
+    wide = torch.float64 in (gradient.dtype, features.dtype)
+    return not (wide or torch.is_grad_enabled()) and way_for(gradient) is way_for(features) is Way.KERNELS
 
 
 def _both(gradient: Tensor, features: Tensor, gate: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
@@ -128,13 +109,18 @@ def apply_gate(
 
 
 def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
-    """Multiply ``features`` by ``gate``, one value a channel."""
-    if torch.compiler.is_compiling():  # a compiler fuses product and sum by itself
-        return features * _aligned(gate, features, channel_dim)
-    function = _GatedEagerly if is_plain(features) and is_plain(gate) else GatedFeatures
-    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", function.apply)
+    """Multiply ``features`` by ``gate``, one value a channel.
+
+    Of few features autograd's own product is no larger than a block, and compilers, exporters and transforms follow it by themselves.
+    """
+    traced = torch.compiler.is_compiling()
+    if traced or (features.numel() <= BLOCK and features.dtype.itemsize >= gate.dtype.itemsize):
+        return _product(features, gate, channel_dim)
+    if not {way_for(features), way_for(gate)} <= {Way.BLOCKS, Way.KERNELS}:
+        return _product(features, gate, channel_dim)
+    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", _GatedInBlocks.apply)
     return apply(features, gate, channel_dim)
 
 
-def _aligned(gate: Tensor, features: Tensor, channel_dim: int) -> Tensor:
-    return gate.to(features.dtype).view(-1, *[1] * (features.ndim - channel_dim - 1))
+def _product(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
+    return features * gate.to(features.dtype).view(-1, *[1] * (features.ndim - channel_dim - 1))

@@ -1,25 +1,34 @@
-"""The search for the nearest code: in float32, centred, in blocks, never a (vectors x codes) matrix."""
+"""The search for the nearest code: by matrix products, in blocks, never a (vectors x codes) matrix."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable
+from functools import cache, partial
+from itertools import product
 
 import torch
 from torch import Tensor, nn
 
 from maskfusion._typing import Float, Int
-from maskfusion.kernels.door import is_plain, prefers_kernels
+from maskfusion.kernels.private import rounds_products
+from maskfusion.kernels.way import Way, way_for
 
 TILE = 2048
-"""Codes that are searched at once: a power of two, so that tiles fall into whole columns."""
+"""Codes that are searched at once."""
 
-CPU_BLOCK = 1 << 19
-"""Distances held at once on a CPU: 2 MiB in float32, about what the cache of one core holds."""
+CPU_BLOCK, ACCELERATOR_BLOCK = 1 << 19, 1 << 26
+"""Distances held at once: 2 MiB in float32, about what the cache of one core holds; 256 MiB, enough to keep an accelerator busy."""
 
-SHORT = 1e30
-"""A sum of squares so far below the largest float32 that no rounding, not even that of bfloat16, hides an infinite one."""
+FEW = 1 << 17
+"""Distances that are sooner computed in float64 at once than in float32 and checked."""
 
-ACCELERATOR_BLOCK = 1 << 26
-"""Distances held at once on an accelerator: 256 MiB in float32, enough to keep it busy."""
+FEWEST = 1 << 12
+"""Distances that are sooner computed by differences at once."""
+
+SAMPLED = 4
+"""Groups of vectors, and vectors of each, whose middle is taken."""
+
+ROUNDING = 2**-24
+"""Relative error of one operation in float32."""
 
 
 def nearest_code(
@@ -29,8 +38,9 @@ def nearest_code(
 
     .. math:: q_i = \arg\min_k \lVert z_i - c_k \rVert
 
-    Distances are in float32, under autocast too, and relative to the mean of the codebook, so that an offset that data and codes
-    share leads to no wrong code. They are computed in blocks that stay in the cache; the result does not depend on the blocks.
+    Distances are float32 whatever autocast says, and taken from amid the vectors. On a CPU, and by the kernels on a GPU, a vector whose two nearest
+    codes are nearer to each other in distance than such products can tell is looked at again exactly, so that no offset and no codes far away pick
+    a wrong one. Distances are computed in blocks that stay in the cache; the result does not depend on the block.
 
     Args:
         vectors: Vectors, shape ``(vectors, dim)``.
@@ -53,116 +63,173 @@ def nearest_code(
             f"`vectors` of shape {tuple(vectors.shape)} and `codebook` of shape {tuple(codebook.shape)} must be "
             f"(vectors, dim) and (codes, dim) with one dim and at least one code."
         )
-    indices: Tensor = _nearest_code(vectors, codebook)
-    return indices
+    way = way_for(vectors, vectors.shape[1])
+    vectors, codebook = vectors.detach(), codebook.detach()
+    if way is Way.OPERATOR:
+        indices: Tensor = _nearest_code(vectors, codebook)
+        return indices
+    with torch.autocast(vectors.device.type, enabled=False):
+        if way is Way.TRACED:
+            return nearest_traced(vectors.float(), codebook.float())
+        return _nearest_at_once(way, vectors, codebook)
 
 
-class Distances:
-    """Squared distances to every code, without the part that is the same for all codes.
-
-    ``|z - c|^2 = |z|^2 - 2 z.c + |c|^2`` with ``z`` and ``c`` taken from the mean of the codebook; ``|z|^2`` is left out. Codes are
-    taken in tiles of rows and columns, the last one filled up with codes at infinity: the smallest of each column is found with
-    vector instructions, and only then the place of the smallest of all, which costs a third of an arg min over all codes.
-    """
-
-    def __init__(self, codebook: Tensor) -> None:
-        """Prepare a float32 codebook of shape ``(codes, dim)``."""
-        self.count = len(codebook)
-        tile = min(self.count, TILE)
-        self.columns = 1 << math.ceil(math.log2(tile) / 2)
-        self.missing = -self.count % self.columns
-        self.centre = codebook.mean(0)
-        self.codes = codebook - self.centre
-        norms = nn.functional.pad(self.codes.square().sum(1), (0, self.missing), value=torch.inf)
-        table = nn.functional.pad(self.codes, (0, 0, 0, self.missing)).t()
-        width = -(-tile // self.columns) * self.columns
-        self.tiles = list(zip(torch.split(norms, width), torch.split(table, width, dim=1), strict=True))
-
-    def nearest(self, centred: Tensor) -> Tensor:
-        """Index of the nearest code, int64 ``(vectors,)``, of vectors ``(vectors, dim)`` from which ``centre`` was taken."""
-        smallest, index = self._in_tile(centred, 0)
-        for number in range(1, len(self.tiles)):
-            distance, candidate = self._in_tile(centred, number)
-            closer = distance < smallest
-            smallest = torch.where(closer, distance, smallest)
-            index = torch.where(closer, candidate + number * TILE, index)
-        # A vector with NaN may have found the filling.
-        return index.clamp(max=self.count - 1) if self.missing else index
-
-    def _in_tile(self, centred: Tensor, number: int) -> tuple[Tensor, Tensor]:
-        """Smallest distance, and its place, among the codes of one tile."""
-        norms, table = self.tiles[number]
-        scores = torch.addmm(norms, centred, table, alpha=-2)
-        rows = len(norms) // self.columns
-        smallest, column = scores.view(-1, rows, self.columns).amin(1).min(1)
-        starts = torch.arange(0, scores.numel(), self.columns, device=scores.device).view(-1, rows)
-        places = starts + column[:, None]  # `index_select` takes half the time of `gather`
-        in_column = scores.view(-1).index_select(0, places.view(-1)).view(-1, rows)
-        return smallest, column.add(in_column.argmin(1), alpha=self.columns)
+def nearest_traced(vectors: Tensor, codebook: Tensor) -> Tensor:
+    """The same in plain operations, all vectors at once, as far as float32 can tell."""
+    centre = middle(vectors)
+    codes = codebook - centre
+    return torch.addmm(codes.square().sum(1), vectors - centre, codes.t(), alpha=-2).argmin(1)
 
 
-def of_finite_length(vectors: Tensor) -> Tensor:
-    """Which of the vectors ``(groups, size, dim)`` have a finite length in float32, as bool ``(groups, size)``.
-
-    NaN and inf have none, nor have numbers so large that their squares overflow: distances to them would be inf as well.
-    """
-    if torch.compiler.is_compiling():
-        return vectors.float().square().sum(-1).isfinite()
-    if prefers_kernels(vectors, vectors.shape[-1]):
+def _nearest_at_once(way: Way, vectors: Tensor, codebook: Tensor) -> Tensor:
+    if way is Way.KERNELS:
         from maskfusion.kernels import launch
 
-        return launch.finite(vectors)
-    if _are_short(vectors):
-        return torch.ones(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-    finite = torch.empty(vectors.shape[:2], dtype=torch.bool, device=vectors.device)
-    groups, size, dim = vectors.shape
-    for block in blocks(groups, size, dim, vectors.device):  # so that the squares stay in the cache
-        finite[block] = vectors[block].float().square().sum(-1).isfinite()
-    return finite
-
-
-def _are_short(vectors: Tensor) -> bool:
-    """Whether one sum of all squares, in half the time or less, shows that every vector is finite; asked of a CPU only, which never waits."""
-    if vectors.device.type != "cpu" or not is_plain(vectors):
-        return False
-    along = next((each for each in (vectors, vectors.mT) if each.is_contiguous()), None)
-    if along is None:
-        return False
-    flat = along.view(-1)
-    return bool(torch.dot(flat, flat) < SHORT)
-
-
-def holds_everywhere(flags: Tensor) -> bool:
-    """Whether all flags are known to be set; asked of a CPU only, which never waits."""
-    return flags.device.type == "cpu" and bool(flags.all())
-
-
-def blocks(groups: int, size: int, codes: int, device: torch.device) -> Iterator[tuple[slice, slice]]:
-    """Cut ``(groups, size)`` vectors into pieces whose distances to all codes fit into a block."""
-    held = CPU_BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK
-    vectors = max(1, held // min(codes, TILE))
-    group_step, step = max(1, vectors // max(1, size)), min(vectors, max(1, size))
-    for group in range(0, groups, group_step):
-        for start in range(0, size, step):
-            yield slice(group, group + group_step), slice(start, start + step)
+        return launch.nearest(vectors, codebook.float())
+    indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
+    search = search_for(codebook.float(), vectors[None])
+    for _, rows in blocks(vectors[None], len(codebook)):
+        indices[rows] = search(vectors[rows].float())
+    return indices
 
 
 @torch.library.custom_op("maskfusion::nearest_code", mutates_args=())
 def _nearest_code(vectors: Tensor, codebook: Tensor) -> Tensor:
-    if prefers_kernels(vectors, vectors.shape[-1]):
-        from maskfusion.kernels import launch
-
-        nearest: Tensor = launch.nearest(vectors, codebook.float())
-        return nearest
-    indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
     with torch.autocast(vectors.device.type, enabled=False):
-        distances = Distances(codebook.float())
-        for _, rows in blocks(1, len(vectors), len(codebook), vectors.device):
-            indices[rows] = distances.nearest(vectors[rows].float() - distances.centre)
-    return indices
+        return _nearest_at_once(way_for(vectors, vectors.shape[1]), vectors, codebook)
 
 
 @_nearest_code.register_fake
 def _(vectors: Tensor, codebook: Tensor) -> Tensor:
     del codebook
     return vectors.new_empty(vectors.shape[0], dtype=torch.int64)
+
+
+def search_for(codebook: Tensor, vectors: Tensor) -> Callable[[Tensor], Tensor]:
+    """How to find the nearest codes in a float32 codebook ``(codes, dim)`` of parts of ``(groups, size, dim)`` vectors.
+
+    Takes float32 ``(part, dim)``, gives int64 ``(part,)``. Only a CPU can look how near two codes are to each other without waiting.
+    """
+    if codebook.device.type != "cpu":
+        return _Amid(codebook, vectors).nearest
+    distances = vectors.shape[0] * vectors.shape[1] * len(codebook)
+    if distances <= FEWEST:
+        return partial(_directly, codebook)
+    if distances <= FEW or rounds_products():
+        return _Exact(codebook).nearest
+    return _Checked(codebook, vectors).nearest
+
+
+def _directly(codebook: Tensor, vectors: Tensor) -> Tensor:
+    """By differences; a matrix product would first need a pass over the codes."""
+    return torch.cdist(vectors, codebook, compute_mode="donot_use_mm_for_euclid_dist").min(1)[1]
+
+
+class _Exact:
+    """By ``|z - c|^2 = |z|^2 - 2 z.c + |c|^2`` in float64; ``|z|^2`` is the same for all codes and left out."""
+
+    def __init__(self, codebook: Tensor) -> None:
+        self.centre = codebook[0].double()  # against an offset that all codes share
+        self.codes = codebook - self.centre
+        self.norms = torch.linalg.vecdot(self.codes, self.codes)
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        return _smallest(vectors - self.centre, self.codes, self.norms)
+
+
+class _Amid:
+    """The same in float32, with vectors and codes taken from amid the vectors, so that neither is long where they are near to each other."""
+
+    def __init__(self, codebook: Tensor, vectors: Tensor) -> None:
+        groups, size, dim = vectors.shape
+        sample = vectors[:: max(1, groups // SAMPLED), :: max(1, size // SAMPLED)]
+        self.centre = middle(sample.reshape(-1, dim).float())
+        self.codes = codebook - self.centre
+        self.norms = self.codes.square().sum(1)
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        return _smallest(vectors - self.centre, self.codes, self.norms)
+
+
+class _Checked(_Amid):
+    """The same, and in float64 where two codes are nearer to each other in distance than float32 can tell.
+
+    Its error is in proportion to the lengths of vector and code, whatever their distance is. All codes that may be the nearest are counted; of one
+    alone, the sum of the numbers of all such codes is its number. Both sums are one product, which takes a third of the time of an arg min.
+    """
+
+    def __init__(self, codebook: Tensor, vectors: Tensor) -> None:
+        super().__init__(codebook, vectors)
+        self.exact = cache(partial(_Exact, codebook))
+        # The error of a sum of products grows with the root of their number.
+        self.error = 4 * ROUNDING * (2 + math.sqrt(codebook.shape[1]))
+        # So that one product gives |c|^2 - 2 z.c, with a one behind each vector.
+        self.products = torch.cat([self.codes.mul_(-2), self.norms[:, None]], 1).t()
+        number = torch.arange(min(TILE, len(codebook)), dtype=torch.float32)
+        self.numbers = torch.stack([torch.ones_like(number), number], 1)
+
+    def nearest(self, vectors: Tensor) -> Tensor:
+        centred = vectors - self.centre
+        lengths, extended = (
+            centred.square().sum(1, keepdim=True),
+            nn.functional.pad(centred, (0, 1), value=1.0),
+        )
+        smallest = candidates = index = torch.empty(0)
+        for start in range(0, len(self.codes), TILE):
+            scores = extended @ self.products[:, start : start + TILE]
+            least = scores.amin(1, keepdim=True)
+            # A code at distance d is no longer than |z| + d: the errors of two are below 10 |z|^2 + 6 d^2 times that of one product.
+            slack = (16 * lengths + 6 * least).mul_(self.error)
+            which = torch.le(scores, least + slack, out=scores) @ self.numbers[: scores.shape[1]]
+            count, place = which[:, :1], which[:, 1:] + start
+            if start == 0:
+                smallest, candidates, index = least, count, place
+                continue
+            index = torch.where(least < smallest, place, index)
+            candidates = torch.where(least < smallest, count, candidates)
+            candidates += (least - smallest).abs() <= slack
+            smallest = torch.minimum(smallest, least)
+        found = index[:, 0].long()
+        doubtful = candidates[:, 0] != 1
+        if bool(doubtful.any()):
+            (rows,) = doubtful.nonzero(as_tuple=True)
+            found[rows] = self.exact().nearest(vectors[rows])
+        return found
+
+
+def _smallest(vectors: Tensor, codes: Tensor, norms: Tensor) -> Tensor:
+    """Index of the smallest score of each vector."""
+    smallest = index = torch.empty(0)
+    for start in range(0, len(codes), TILE):
+        tile = slice(start, start + TILE)
+        least, place = torch.addmm(norms[tile], vectors, codes[tile].t(), alpha=-2).min(1)
+        if start == 0:
+            smallest, index = least, place
+            continue
+        index = torch.where(least < smallest, place + start, index)
+        smallest = torch.minimum(smallest, least)
+    return index
+
+
+def middle(vectors: Tensor) -> Tensor:
+    """Mean of those of the vectors ``(vectors, dim)`` that have a finite length; the origin if there are none."""
+    fine = of_finite_length(vectors)[:, None]
+    return torch.where(fine, vectors, 0).sum(0) / fine.sum().clamp(min=1)
+
+
+def of_finite_length(vectors: Tensor) -> Tensor:
+    """Which of the vectors ``(..., dim)`` have a finite length in float32, bool ``(...)``.
+
+    NaN and inf have none, nor have numbers so large that their squares overflow: distances to them would be inf as well.
+    """
+    return vectors.float().square().sum(-1) < torch.inf
+
+
+def blocks(vectors: Tensor, codes: int) -> list[tuple[slice, slice]]:
+    """Cut ``(groups, size, ...)`` vectors into blocks whose distances to all codes are held at once."""
+    groups, size = vectors.shape[:2]
+    held = CPU_BLOCK if vectors.device.type == "cpu" else ACCELERATOR_BLOCK
+    most = max(1, held // min(codes, TILE))
+    group_step, step = max(1, most // max(1, size)), max(1, min(most, size))
+    starts = product(range(0, groups, group_step), range(0, size, step))
+    return [(slice(group, group + group_step), slice(start, start + step)) for group, start in starts]

@@ -1,7 +1,7 @@
 """What quantiser and mask do on a GPU, in Triton: each kernel reads a tensor once and writes one once.
 
 The plain path writes a block of distances to memory and reads it back, and then needs a pass for codes, counts, residuals and error
-each; the kernel keeps distances in registers and adds up the rest as it goes. `door.prefers_kernels` says when they are used.
+each; the kernel keeps distances in registers and adds up the rest as it goes. `way.way_for` says when they are used.
 """
 
 from typing import NamedTuple
@@ -12,11 +12,14 @@ from torch import Tensor
 
 from maskfusion.kernels import search, steps
 
-PULLED = 64
-"""Vectors of which one program of `pull` takes the gradient, or of `finite` the length."""
+MEASURED_AT_ONCE = 64
+"""Vectors of which one program of `finite` takes the length."""
 
 CENTRED, SAMPLED = 32, 256
-"""Codes that one program of `_centred` moves, and how many give the centre: any point amid the codes will do."""
+"""Codes that one program of `_centred` moves, and how many vectors give the centre: any point amid them will do."""
+
+ROUNDING = 16 * 2**-24
+"""Error of a score, as in `functional.nearest`; three products of TensorFloat-32 round a little more than one of float32."""
 
 ELEMENTS, PROGRAMS = 4096, 2048
 """Features that one program of `gate_backward` holds at once, and how many programs there are at most."""
@@ -61,60 +64,28 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     return indices
 
 
-def assign(
-    vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor, weight: float
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """What `assignment.assign` gives, before the last the number of elements. Counts and residuals are added up in no fixed order.
+def assign(vectors: Tensor, codebook: Tensor, mask: Tensor | None, weight: float) -> tuple[Tensor, ...]:
+    """Give the fields of `assignment.Pass`. Counts and residuals are added up in no fixed order.
 
     Args:
         vectors: ``(groups, size, dim)``, any strides.
         codebook: float32 ``(codes, dim)``.
-        finite: bool ``(groups, size)``.
-        counted: bool ``(groups, size)``; what is not finite is not counted.
+        mask: bool ``(groups, size)``; None for all. What is not finite is not counted.
         weight: Weight of the mean squared difference in the loss.
     """
-    quantized = torch.empty_like(vectors)
-    indices = torch.empty(finite.shape, dtype=torch.int64, device=vectors.device)
+    quantized, difference = torch.empty_like(vectors), torch.empty_like(vectors)
+    indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=vectors.device)
     codes, dim = codebook.shape
     counts, residuals = codebook.new_empty(codes), torch.empty_like(codebook)
-    programs = triton.cdiv(finite.numel(), tile_for(finite.numel(), dim).vectors)
+    programs = triton.cdiv(indices.numel(), tile_for(indices.numel(), dim).vectors)
     errors = codebook.new_empty(programs)
-    _launch(vectors, codebook, finite, counted, quantized, indices, counts, residuals, errors)
-    loss, elements, perplexity = (codebook.new_empty(()) for _ in range(3))
+    _launch(vectors, codebook, mask, quantized, difference, indices, counts, residuals, errors)
+    share, loss, perplexity = (codebook.new_empty(()) for _ in range(3))
     with torch.cuda.device_of(codebook):
         steps.summary[(1,)](
-            *(errors, counts, loss, elements, perplexity, programs, codes, dim, weight), tile=SUMMED
+            *(errors, counts, loss, share, perplexity, programs, codes, dim, weight), tile=SUMMED
         )
-    return quantized, indices, counts, residuals, loss, elements, perplexity
-
-
-def pull(
-    gradient: Tensor,
-    vectors: Tensor,
-    quantized: Tensor,
-    counted: Tensor,
-    for_loss: Tensor,
-    elements: Tensor,
-    weight: float,
-) -> Tensor:
-    """``gradient + 2 * weight * for_loss / elements * (vectors - quantized)`` where counted, else ``gradient``.
-
-    All ``(groups, size, dim)``, of any strides; ``for_loss`` and ``elements`` 0-d.
-    """
-    pulled = torch.empty_like(vectors)
-    groups, size, dim = vectors.shape
-    if not vectors.numel():
-        return pulled
-    with torch.cuda.device_of(vectors):
-        steps.pull[(triton.cdiv(groups * size, PULLED),)](
-            *(gradient, vectors, quantized, pulled, counted.contiguous(), for_loss, elements),
-            *(weight, groups * size, size, dim),
-            *(*gradient.stride(), *vectors.stride(), *quantized.stride(), *pulled.stride()),
-            width=triton.next_power_of_2(dim),
-            tile=PULLED,
-            whole=size % PULLED == 0,
-        )
-    return pulled
+    return quantized, indices, counts, residuals, difference, share, loss, perplexity
 
 
 def gate_backward(gradient: Tensor, features: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:
@@ -148,7 +119,7 @@ def gate_backward(gradient: Tensor, features: Tensor, gate: Tensor) -> tuple[Ten
 
 
 def spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor | None, codes: int) -> Tensor:
-    """Pick vectors as `codebook.Processes.evenly_spread` says: float32 ``(codes, dim)``, zero where another process has the vector.
+    """Pick vectors as `Batch.fresh` says: float32 ``(codes, dim)``, zero where another process has the vector.
 
     Args:
         rows: ``(groups, size, dim)``, any strides, at least one vector.
@@ -173,7 +144,6 @@ def follow(
     codebook: Tensor,
     cluster_size: Tensor,
     initialized: Tensor,
-    used: Tensor,
     counts: Tensor,
     residuals: Tensor | None,
     fresh: Tensor,
@@ -181,11 +151,11 @@ def follow(
     epsilon: float,
     restart_threshold: float,
 ) -> None:
-    """Move codebook and running counts by a batch, in place, as `codebook.follow` says."""
+    """Move codebook and running counts by a batch, in place, as `Codebook.follow` says."""
     codes, dim = codebook.shape
     with torch.cuda.device_of(codebook):
         steps.follow[(triton.cdiv(codes, FOLLOWED),)](
-            *(codebook, cluster_size, initialized, used, counts, residuals, fresh),
+            *(codebook, cluster_size, initialized, counts, residuals, fresh),
             *(cluster_size.sum(), counts.sum(), codes, dim, rate, epsilon, restart_threshold),
             width=triton.next_power_of_2(dim),
             tile=FOLLOWED,
@@ -200,25 +170,27 @@ def finite(vectors: Tensor) -> Tensor:
     found = torch.empty(groups, size, dtype=torch.bool, device=vectors.device)
     if groups * size:
         with torch.cuda.device_of(vectors):
-            steps.finite[(triton.cdiv(groups * size, PULLED),)](
+            steps.finite[(triton.cdiv(groups * size, MEASURED_AT_ONCE),)](
                 *(vectors, found, groups * size, size, dim, *vectors.stride()),
                 width=triton.next_power_of_2(dim),
-                tile=PULLED,
-                whole=size % PULLED == 0,
+                tile=MEASURED_AT_ONCE,
+                whole=size % MEASURED_AT_ONCE == 0,
             )
     return found
 
 
 def _centred(
-    codebook: Tensor, counts: Tensor | None, residuals: Tensor | None
+    vectors: Tensor, codebook: Tensor, counts: Tensor | None, residuals: Tensor | None
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """A point amid the codes, the codes from there, and the squares of their lengths; on the way, sets the sums to zero."""
+    """A point amid the vectors, the codes from there, and the squares of their lengths; on the way, sets the sums to zero."""
     codes, dim = codebook.shape
+    groups, size, _ = vectors.shape
     centre, moved, norms = codebook.new_empty(dim), torch.empty_like(codebook), codebook.new_empty(codes)
     with torch.cuda.device_of(codebook):
         search.centre[(triton.cdiv(codes, CENTRED),)](
-            *(codebook, centre, moved, norms, counts, residuals),
-            *(codes, max(1, codes // SAMPLED), min(codes, SAMPLED), dim),
+            *(vectors, codebook, centre, moved, norms, counts, residuals),
+            *(max(1, groups * size // SAMPLED), min(groups * size, SAMPLED), max(1, size), codes, dim),
+            *vectors.stride(),
             width=triton.next_power_of_2(dim),
             tile=CENTRED,
             sums=counts is not None,
@@ -229,9 +201,9 @@ def _centred(
 def _launch(
     vectors: Tensor,
     codebook: Tensor,
-    finite: Tensor | None,
-    counted: Tensor | None,
+    mask: Tensor | None,
     quantized: Tensor | None,
+    difference: Tensor | None,
     indices: Tensor,
     counts: Tensor | None,
     residuals: Tensor | None,
@@ -239,18 +211,14 @@ def _launch(
 ) -> None:
     groups, size, dim = vectors.shape
     tile, codebook = tile_for(groups * size, dim), codebook.contiguous()
-    centred = _centred(codebook, counts, residuals)
+    centred = _centred(vectors, codebook, counts, residuals)
     if not groups * size:
         return
     with torch.cuda.device_of(vectors):
         search.nearest[(triton.cdiv(groups * size, tile.vectors),)](
-            *(vectors, codebook, *centred),
-            *(
-                None if finite is None else finite.contiguous(),
-                None if counted is None else counted.contiguous(),
-            ),
-            *(quantized, indices, counts, residuals, errors),
-            *(groups * size, size, len(codebook), dim, *vectors.stride()),
+            *(vectors, codebook, *centred, None if mask is None else mask.contiguous()),
+            *(quantized, difference, indices, counts, residuals, errors),
+            *(groups * size, size, len(codebook), dim, ROUNDING * (2 + dim**0.5), *vectors.stride()),
             *((0, 0, 0) if quantized is None else quantized.stride()),
             width=max(16, triton.next_power_of_2(dim)),
             tile_vectors=tile.vectors,

@@ -73,7 +73,7 @@ def summary(
     errors,
     counts,
     loss,
-    elements,
+    share,
     perplexity,
     programs,
     codes,
@@ -94,8 +94,8 @@ def summary(
         hits += count
         weighted += count * tl.log(tl.maximum(count, 1.0))  # counts are whole numbers
     total = tl.sum(hits)
-    number = tl.maximum(total * dim, 1.0)
-    tl.store(elements, number)
+    number = tl.maximum(total, 1.0) * dim
+    tl.store(share, 1 / number)
     tl.store(loss, weight * tl.sum(squares) / number)
     # with shares p = n / N, the entropy -sum(p log p) is log N - sum(n log n) / N
     safe = tl.maximum(total, 1.0)
@@ -107,7 +107,6 @@ def follow(
     codebook,
     cluster_size,
     initialized,
-    used,
     counts,
     residuals,
     fresh,
@@ -136,62 +135,15 @@ def follow(
     total += step * (added - total)
     mean = total / codes
     restarts = (new < restart_threshold * mean) & seen
-    code = tl.load(used + at, mask=inside, other=0.0)
+    code = tl.load(codebook + at, mask=inside, other=0.0)
     if moves:
-        smoothed = (new + epsilon) * (total / (total + codes * epsilon))
+        smoothed = tl.maximum((new + epsilon) * (total / (total + codes * epsilon)), 1.2e-38)
         residual = tl.load(residuals + at, mask=inside, other=0.0)
         code = tl.where(seen[:, None], code + step[:, None] * residual / smoothed[:, None], code)
     code = tl.where(restarts[:, None], tl.load(fresh + at, mask=inside, other=0.0), code)
     tl.store(codebook + at, code, mask=inside)
     tl.store(cluster_size + rows, tl.where(restarts, mean, new), mask=real)
-    tl.store(initialized + rows * 0, seen, mask=seen & (rows == 0))
-
-
-@triton.jit
-def pull(
-    gradient,
-    vectors,
-    quantized,
-    pulled,
-    counted,
-    for_loss,
-    elements,
-    weight,
-    vector_count,
-    size,
-    dim,
-    gradient_group,
-    gradient_size,
-    gradient_dim,
-    vectors_group,
-    vectors_size,
-    vectors_dim,
-    quantized_group,
-    quantized_size,
-    quantized_dim,
-    pulled_group,
-    pulled_size,
-    pulled_dim,
-    width: tl.constexpr,
-    tile: tl.constexpr,
-    whole: tl.constexpr,
-):
-    rows, group, position = places(tl.program_id(0), size, tile, whole)
-    axes = tl.arange(0, width)[None, :]
-    real = rows < vector_count
-    inside = real[:, None] & (axes < dim)
-    group, position = group[:, None], position[:, None]
-    z = tl.load(vectors + group * vectors_group + position * vectors_size + axes * vectors_dim, mask=inside)
-    code = tl.load(
-        quantized + group * quantized_group + position * quantized_size + axes * quantized_dim, mask=inside
-    )
-    in_use = tl.load(counted + rows, mask=real, other=0) != 0
-    difference = tl.where(in_use[:, None], z.to(tl.float32) - code.to(tl.float32), 0.0)
-    upstream = tl.load(
-        gradient + group * gradient_group + position * gradient_size + axes * gradient_dim, mask=inside
-    )
-    total = upstream.to(tl.float32) + 2 * weight * tl.load(for_loss) / tl.load(elements) * difference
-    tl.store(pulled + group * pulled_group + position * pulled_size + axes * pulled_dim, total, mask=inside)
+    tl.store(initialized + rows * 0, tl.where(seen, 1.0, 0.0), mask=seen & (rows == 0))
 
 
 @triton.jit

@@ -11,6 +11,7 @@ from typing_extensions import override
 from maskfusion import functional
 from maskfusion._checks import expect_channels, expect_choice, expect_features, expect_int, expect_number
 from maskfusion._typing import Bool, Float, Gate
+from maskfusion.functional.multiply import multiply_channels
 from maskfusion.functional.sharding import gathered
 from maskfusion.mask.entry import map_entry
 from maskfusion.mask.features import collect_features, map_features, parameter_names
@@ -126,7 +127,7 @@ class ComplementaryMask(nn.Module):
 
     def _masked(self, fused: Any) -> Tensor:
         expect_features("fused features", fused, self.weight.numel(), self.channel_dim)
-        return functional.apply_gate(fused, self._gate_values(), self.channel_dim)
+        return multiply_channels(fused, self._gate_values(), self.channel_dim % fused.ndim)
 
     def _concatenate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
@@ -151,7 +152,7 @@ class ComplementaryMask(nn.Module):
             if features is None:  # a modality that is missing
                 return None
             expect_features(modality, features, self.channels[modality], self.channel_dim)
-            return functional.apply_gate(features, gates[modality], self.channel_dim)
+            return multiply_channels(features, gates[modality], self.channel_dim % features.ndim)
 
         return map_features(masked, self.channels, self._positional, args, kwargs)
 

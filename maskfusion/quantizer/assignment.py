@@ -1,33 +1,27 @@
-"""Quantising a batch in one pass over blocks: codes, indices, counts, residuals and errors together.
+"""Quantising a batch in one pass: codes, indices, counts, residuals and errors together, with their gradient."""
 
-``assign`` is one operator with its gradient, so that ``torch.compile`` sees no loop; ``assign_plain`` is the same in a few plain
-lines. It is what ``torch.export`` records (an exported program then runs without maskfusion) and what the tests compare with.
-"""
-
-from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+import math
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import torch
-from einops import rearrange
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 from maskfusion.functional.gradients import straight_through
-from maskfusion.functional.nearest import Distances, blocks, holds_everywhere
+from maskfusion.functional.nearest import blocks, nearest_traced, of_finite_length, search_for
 from maskfusion.functional.perplexity import perplexity
-from maskfusion.kernels.door import prefers_kernels
+from maskfusion.kernels.way import Way, way_for
 
-GRADIENT_BLOCK, ACCELERATOR_BLOCK = 1 << 18, 1 << 24
-"""Elements of the gradient computed at once: 1 MiB in float32, which stays in the cache, and enough to keep a GPU busy."""
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class Assignment(NamedTuple):
-    """What one pass over ``(groups, size, dim)`` vectors gives."""
+    """What one pass over the vectors gives."""
 
     quantized: Tensor
-    """Codes, in shape, strides and dtype of the vectors, which get its gradient unchanged; NaN where a vector is not finite."""
+    """Codes, in shape, strides and dtype of the latents, which get its gradient unchanged; NaN where a vector is not finite."""
     indices: Tensor
-    """int64 ``(groups, size)``."""
+    """int64, the shape of the latents without the channels."""
     counts: Tensor
     """How many counted vectors chose each code, float32 ``(codes,)``, no gradient."""
     residuals: Tensor
@@ -38,119 +32,135 @@ class Assignment(NamedTuple):
     """Of the counts, 0-d float32, no gradient."""
 
 
+class Pass(NamedTuple):
+    """The same of vectors ``(groups, size, dim)``, and what its gradient needs."""
+
+    quantized: Tensor
+    indices: Tensor
+    counts: Tensor
+    residuals: Tensor
+    difference: Tensor
+    """``vector - code`` where counted, else 0; shape, strides and dtype of the vectors."""
+    share: Tensor | float
+    """One over how many numbers the mean of the loss is over: a number where it is known."""
+    loss: Tensor
+    perplexity: Tensor
+
+
 def assign(
-    vectors: Tensor,
+    way: Way,
+    z: Tensor,
     codebook: Tensor,
-    finite: Tensor,
-    counted: Tensor,
-    *,
+    mask: Tensor | None,
+    channel_dim: int,
     commitment_weight: float = 0.0,
     codebook_weight: float = 0.0,
 ) -> Assignment:
-    """Quantise ``vectors`` of shape ``(groups, size, dim)``.
+    """Quantise the vectors of ``z``.
 
     Args:
-        vectors: Vectors to quantise, any strides.
+        way: How to go.
+        z: Latents, vectors along ``channel_dim``.
         codebook: float32 ``(codes, dim)``.
-        finite: Flags of the finite vectors, bool ``(groups, size)``.
-        counted: Flags of those that count, bool ``(groups, size)``.
+        mask: Which vectors count, bool, the shape of ``z`` without the channels; None for all. What is not finite does not.
+        channel_dim: Dimension of the channels.
         commitment_weight: Weight of the part of the loss that pulls the vectors.
         codebook_weight: Weight of the part that pulls the codebook.
     """
-    inputs = vectors, codebook, finite, counted, commitment_weight, codebook_weight
-    if _is_exporting():
-        return assign_plain(*inputs)
-    if prefers_kernels(vectors, vectors.shape[-1]):
-        apply = cast("Callable[..., tuple[Tensor, ...]]", _AssignByKernels.apply)
-        quantized, indices, counts, residuals, loss, _, perplexity = apply(*inputs)
-        return Assignment(quantized, indices, counts, residuals, loss, perplexity)
-    quantized, indices, counts, residuals, loss, _, perplexity = _assign(*inputs)
-    return Assignment(quantized, indices, counts.detach(), residuals.detach(), loss, perplexity.detach())
+    inputs = z, codebook, mask, channel_dim, commitment_weight, codebook_weight
+    if way is Way.TRACED:
+        return assign_traced(*inputs)
+    if way is Way.OPERATOR:
+        quantized, indices, counts, residuals, _, _, loss, used = _assign(*inputs)
+        return Assignment(quantized, indices, counts.detach(), residuals.detach(), loss, used.detach())
+    apply = cast("Callable[..., tuple[Tensor, ...]]", _Assigned.apply)
+    return Assignment(*apply(*inputs))
 
 
-def assign_plain(
-    vectors: Tensor,
+def assign_traced(
+    z: Tensor,
     codebook: Tensor,
-    finite: Tensor,
-    counted: Tensor,
+    mask: Tensor | None,
+    channel_dim: int,
     commitment_weight: float = 0.0,
     codebook_weight: float = 0.0,
 ) -> Assignment:
-    """Do what ``assign`` does all at once, holding a (vectors x codes) matrix."""
+    """Do it in plain operations, all at once, holding a (vectors x codes) matrix; autograd finds the gradient."""
+    vectors = z.movedim(channel_dim, -1)
     wide, fixed = vectors.float(), codebook.detach()
-    distances = Distances(fixed)
-    flat = distances.nearest(
-        rearrange(wide.detach() - distances.centre, "group size dim -> (group size) dim")
-    )
+    finite = of_finite_length(vectors.detach())
+    counted = finite if mask is None else finite & mask
+    flat = nearest_traced(wide.detach().reshape(-1, wide.shape[-1]), fixed)
     codes = codebook[flat].view(wide.shape)
     quantized = codes.detach().masked_fill(~finite[..., None], torch.nan).to(vectors.dtype)
     pull = torch.where(counted[..., None], wide - codes.detach(), 0)
     fit = torch.where(counted[..., None], wide.detach() - codes, 0)
-    hits = rearrange(counted, "group size -> (group size)").to(fixed.dtype)
-    counts = fixed.new_zeros(len(fixed)).index_add(0, flat, hits)
-    left = rearrange(pull.detach(), "group size dim -> (group size) dim")
-    residuals = torch.zeros_like(fixed).index_add(0, flat, left)
+    counts = fixed.new_zeros(len(fixed)).index_add(0, flat, counted.flatten().to(fixed.dtype))
+    residuals = torch.zeros_like(fixed).index_add(0, flat, pull.detach().reshape(-1, wide.shape[-1]))
     errors = commitment_weight * pull.square().sum() + codebook_weight * fit.square().sum()
     return Assignment(
-        straight_through(vectors, quantized),
+        straight_through(z, quantized.movedim(-1, channel_dim)),
         flat.view(finite.shape),
         counts,
         residuals,
-        errors / _elements(counts, vectors.shape[-1]),
+        errors / (counts.sum() * wide.shape[-1]).clamp(min=1),
         perplexity(counts),
     )
 
 
-def _elements(counts: Tensor, dim: int) -> Tensor:
-    """How many numbers the mean of the loss is over, at least 1."""
-    return (counts.sum() * dim).clamp(min=1)
+def assign_in_blocks(vectors: Tensor, codebook: Tensor, mask: Tensor | None, weight: float) -> Pass:
+    """Do it block by block, so that what a block needs stays in the cache.
+
+    Args:
+        vectors: ``(groups, size, dim)``, any strides.
+        codebook: float32 ``(codes, dim)``.
+        mask: bool ``(groups, size)``; None for all.
+        weight: Weight of the mean squared difference in the loss.
+    """
+    quantized, difference = torch.empty_like(vectors), torch.empty_like(vectors)
+    indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=vectors.device)
+    one = _Block(codebook, vectors)
+    for cut in blocks(vectors, len(codebook)):
+        one(vectors[cut], None if mask is None else mask[cut], quantized[cut], difference[cut], indices[cut])
+    total = one.counts.sum().clamp_(min=1)
+    hits: Tensor | float = total.item() if total.device.type == "cpu" else total
+    share = 1 / (hits * codebook.shape[1])
+    used = torch.special.entr(one.counts / hits).sum().exp_()
+    return Pass(
+        quantized, indices, one.counts, one.residuals, difference, share, one.error * (share * weight), used
+    )
 
 
-def _is_exporting() -> bool:
-    """As ``torch.compiler.is_exporting()``, which is new in PyTorch 2.7, and for which Dynamo put True up to 2.12 wherever it compiles."""
-    return getattr(torch.compiler, "_is_exporting_flag", False)
+class _Block:
+    """What is done with one block, and what adds up over all."""
 
+    def __init__(self, codebook: Tensor, vectors: Tensor) -> None:
+        self.codebook, self.nearest_to = codebook, search_for(codebook, vectors)
+        self.table = codebook if vectors.stride(-1) == 1 else codebook.t().contiguous().t()
+        self.counts, self.residuals = codebook.new_zeros(len(codebook)), torch.zeros_like(codebook)
+        self.error = codebook.new_zeros(())
 
-@torch.library.custom_op("maskfusion::assign", mutates_args=())
-def _assign(
-    vectors: Tensor,
-    codebook: Tensor,
-    finite: Tensor,
-    counted: Tensor,
-    commitment_weight: float,
-    codebook_weight: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    if prefers_kernels(vectors, vectors.shape[-1]):
-        from maskfusion.kernels import launch
-
-        return launch.assign(vectors, codebook, finite, counted, commitment_weight + codebook_weight)
-    groups, size, dim = vectors.shape
-    codes = len(codebook)
-    quantized, indices = torch.empty_like(vectors), torch.empty_like(finite, dtype=torch.int64)
-    # One row more than there are codes: NaN to look up, and a bin for what is not counted.
-    table = torch.cat([codebook, codebook.new_full((1, dim), torch.nan)])
-    sums = torch.zeros_like(table)
-    errors = codebook.new_empty(groups, size)
-    if vectors.stride(-1) != 1:
-        table = table.t().contiguous().t()  # a channel after the other in memory, for `_look_up`
-    distances = Distances(codebook)
-    all_finite, all_counted = holds_everywhere(finite), holds_everywhere(counted)
-    for block in blocks(groups, size, codes, vectors.device):
-        wide = vectors[block].float()
-        centred = (wide - distances.centre).reshape(-1, dim).contiguous()
-        nearest = distances.nearest(centred)
-        indices[block] = nearest.view(wide.shape[:2])
-        row = nearest if all_finite else torch.where(finite[block].flatten(), nearest, codes)
-        chosen = _look_up(table, row, wide)
-        quantized[block] = chosen
-        errors[block] = (wide - chosen).square_().sum(-1)
-        row = nearest if all_counted else torch.where(counted[block].flatten(), nearest, codes)
-        sums.index_add_(0, row, centred)
-    counts = codebook.new_zeros(codes).index_add_(0, indices.flatten(), counted.flatten().to(codebook.dtype))
-    residuals = sums[:codes] - counts[:, None] * distances.codes
-    error, elements = torch.where(counted, errors, 0).sum(), _elements(counts, dim)
-    loss = (commitment_weight + codebook_weight) * error / elements
-    return quantized, indices, counts, residuals, loss, elements, perplexity(counts)
+    def __call__(
+        self, vectors: Tensor, real: Tensor | None, codes: Tensor, difference: Tensor, indices: Tensor
+    ) -> None:
+        rows = vectors.reshape(-1, vectors.shape[-1]).float().contiguous()
+        nearest = self.nearest_to(rows)
+        chosen = _look_up(self.table, nearest, vectors)
+        apart = vectors.float() - chosen
+        error, hits = apart.square().sum(), None
+        if real is not None or not is_known_finite(error):
+            lengths = apart.square().sum(-1)
+            finite = lengths < torch.inf
+            counted = finite if real is None else finite & real
+            chosen.masked_fill_(~finite[..., None], torch.nan)
+            apart.masked_fill_(~counted[..., None], 0)
+            error, hits = lengths.masked_fill_(~counted, 0).sum(), counted.flatten().to(lengths.dtype)
+        self.error += error
+        self.counts.index_add_(0, nearest, torch.ones_like(rows[:, 0]) if hits is None else hits)
+        self.residuals.index_add_(0, nearest, apart.reshape(rows.shape).contiguous())
+        codes.copy_(chosen)
+        difference.copy_(apart)
+        indices.copy_(nearest.view(indices.shape))
 
 
 def _look_up(table: Tensor, indices: Tensor, like: Tensor) -> Tensor:
@@ -160,136 +170,119 @@ def _look_up(table: Tensor, indices: Tensor, like: Tensor) -> Tensor:
     return table.t().index_select(1, indices).view(-1, *like.shape[:2]).movedim(0, -1)
 
 
-@_assign.register_fake
-def _(
-    vectors: Tensor,
-    codebook: Tensor,
-    finite: Tensor,
-    counted: Tensor,
-    commitment_weight: float,
-    codebook_weight: float,
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-    del counted, commitment_weight, codebook_weight
-    return (
-        torch.empty_like(vectors),
-        torch.empty_like(finite, dtype=torch.int64),
-        codebook.new_empty(codebook.shape[0]),
-        torch.empty_like(codebook),
-        codebook.new_empty(()),
-        codebook.new_empty(()),
-        codebook.new_empty(()),
-    )
+def as_vectors(z: Tensor, channel_dim: int) -> Tensor:
+    """View latents as ``(groups, size, dim)``."""
+    last = z.movedim(channel_dim, -1)
+    return last.flatten(1, -2) if last.ndim > 2 else last[None]
 
 
-def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:
-    vectors, _, _, counted, ctx.commitment_weight, ctx.codebook_weight = inputs
-    quantized, _, _, residuals, _, elements, _ = output
+def is_known_finite(number: Tensor) -> bool:
+    """Whether a number is known to be finite; looked up on a CPU only, which never waits."""
+    return number.device.type == "cpu" and math.isfinite(number.item())
+
+
+def _assign_at_once(
+    z: Tensor, codebook: Tensor, mask: Tensor | None, channel_dim: int, weight: float
+) -> tuple[Any, ...]:
+    """Fields of a `Pass`, in the shape of the latents."""
+    found: tuple[Any, ...]
+    vectors, last = as_vectors(z, channel_dim), z.movedim(channel_dim, -1).shape
+    real = None if mask is None else mask.reshape(vectors.shape[:2])
+    if way_for(z, codebook.shape[1]) is Way.KERNELS:
+        from maskfusion.kernels import launch
+
+        found = launch.assign(vectors, codebook, real, weight)
+    else:
+        found = assign_in_blocks(vectors, codebook, real, weight)
+    quantized, indices, counts, residuals, difference, *numbers = found
+    quantized, difference = (each.view(last).movedim(-1, channel_dim) for each in (quantized, difference))
+    return quantized, indices.view(last[:-1]), counts, residuals, difference, *numbers
+
+
+def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
+    _, _, _, _, ctx.commitment_weight, ctx.codebook_weight = inputs
+    found = Pass(*output)
     ctx.set_materialize_grads(False)
-    ctx.save_for_backward(vectors, quantized, counted, residuals, elements)
+    ctx.share = None if isinstance(found.share, Tensor) else found.share
+    shares = [found.share] if isinstance(found.share, Tensor) else []
+    ctx.save_for_backward(found.difference, found.residuals, *shares)
 
 
-def _backward(
-    ctx: Any,
-    for_codes: Tensor | None,
-    *others: Tensor | None,
-    pull: Callable[..., Tensor] | None = None,
-) -> tuple[Tensor | None, Tensor | None, None, None, None, None]:
-    vectors, quantized, counted, residuals, elements = ctx.saved_tensors
-    for_loss = others[3]
-    for_vectors = for_codebook = None
-    if ctx.needs_input_grad[0]:
-        for_vectors = for_codes
-        if for_loss is not None:
-            gradient = torch.zeros_like(vectors) if for_codes is None else for_codes
-            upstream = for_loss, elements, ctx.commitment_weight
-            for_vectors = (pull or _pull)(gradient, vectors, quantized, counted, *upstream)
-    if ctx.needs_input_grad[1] and for_loss is not None:
-        for_codebook = -2 * ctx.codebook_weight * (for_loss / elements) * residuals
+def _backward(ctx: Any, for_codes: Tensor | None, for_loss: Tensor | None) -> tuple[Tensor | None, ...]:
+    for_vectors, for_codebook = for_codes, None
+    if for_loss is not None:
+        if torch.is_grad_enabled():
+            raise RuntimeError(
+                "The gradient of a quantiser's loss has no gradient of its own (`create_graph=True`). Call `eval()` or `freeze()` on it "
+                "and use `torch.func.grad` for that."
+            )
+        difference, residuals, *shares = ctx.saved_tensors
+        scale = 2 * (shares[0] if shares else ctx.share)
+        if ctx.needs_input_grad[0]:
+            pull = for_loss * (scale * ctx.commitment_weight)
+            for_vectors = (
+                difference * pull if for_codes is None else torch.addcmul(for_codes, difference, pull)
+            )
+        if ctx.needs_input_grad[1]:
+            for_codebook = residuals * (for_loss * (scale * -ctx.codebook_weight))
     return for_vectors, for_codebook, None, None, None, None
 
 
-torch.library.register_autograd("maskfusion::assign", _backward, setup_context=_save)
-
-
-class _AssignByKernels(torch.autograd.Function):
-    """The same on a GPU, without what it costs to call an operator: as much as all the kernels of a step."""
+class _Assigned(torch.autograd.Function):
+    """The pass and its gradient, without what it costs to call an operator."""
 
     @staticmethod
-    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
-        from maskfusion.kernels import launch
-
-        vectors, codebook, finite, counted, commitment_weight, codebook_weight = inputs
-        weight = commitment_weight + codebook_weight
-        found = launch.assign(vectors, codebook, finite, counted, weight)
-        ctx.mark_non_differentiable(*found[1:4], *found[5:])
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
+        z, codebook, mask, channel_dim, commitment_weight, codebook_weight = inputs
+        found = _assign_at_once(z, codebook, mask, channel_dim, commitment_weight + codebook_weight)
         _save(ctx, inputs, found)
-        return found
+        quantized, indices, counts, residuals, _, _, loss, used = found
+        ctx.mark_non_differentiable(indices, counts, residuals, used)
+        return quantized, indices, counts, residuals, loss, used
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        return _backward(ctx, *gradients, pull=_pulled)
+        return _backward(ctx, gradients[0], gradients[4])
 
 
-@torch.library.custom_op("maskfusion::pull", mutates_args=())
-def _pull(
-    gradient: Tensor,
-    vectors: Tensor,
-    quantized: Tensor,
-    counted: Tensor,
-    for_loss: Tensor,
-    elements: Tensor,
-    weight: float,
-) -> Tensor:
-    return _pulled(gradient, vectors, quantized, counted, for_loss, elements, weight)
+Tensors = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
 
 
-def _pulled(
-    gradient: Tensor,
-    vectors: Tensor,
-    quantized: Tensor,
-    counted: Tensor,
-    for_loss: Tensor,
-    elements: Tensor,
-    weight: float,
-) -> Tensor:
-    """``gradient + 2 * weight * for_loss / elements * (vectors - quantized)`` where counted, else ``gradient``.
-
-    In blocks, or by the kernel.
-    """
-    if prefers_kernels(vectors, vectors.shape[-1]):
-        from maskfusion.kernels import launch
-
-        return launch.pull(gradient, vectors, quantized, counted, for_loss, elements, weight)
-    scale = for_loss / elements * weight
-    pulled = torch.empty_like(vectors)
-    groups, size, dim = vectors.shape
-    held = GRADIENT_BLOCK if vectors.device.type == "cpu" else ACCELERATOR_BLOCK
-    group_step, step = max(1, held // max(1, size * dim)), max(1, held // dim)
-    all_counted = holds_everywhere(counted)
-    for group in range(0, groups, group_step):
-        for start in range(0, size, step):
-            block = slice(group, group + group_step), slice(start, start + step)
-            difference = vectors[block].float() - quantized[block].float()
-            if not all_counted:
-                difference = torch.where(counted[block][..., None], difference, 0)
-            wide = gradient[block].float()
-            if wide.dtype == pulled.dtype:
-                torch.addcmul(wide, difference, scale, value=2, out=pulled[block])
-            else:  # three times as fast as letting `out` round
-                pulled[block] = wide.addcmul_(difference, scale, value=2)
-    return pulled
+@torch.library.custom_op("maskfusion::assign", mutates_args=())
+def _assign(
+    z: Tensor,
+    codebook: Tensor,
+    mask: Tensor | None,
+    channel_dim: int,
+    commitment_weight: float,
+    codebook_weight: float,
+) -> Tensors:
+    *found, share, loss, used = _assign_at_once(
+        z, codebook, mask, channel_dim, commitment_weight + codebook_weight
+    )
+    share = torch.as_tensor(share, dtype=torch.float32, device=z.device)
+    return cast("Tensors", (*found, share, loss, used))
 
 
-@_pull.register_fake
+@_assign.register_fake
 def _(
-    gradient: Tensor,
-    vectors: Tensor,
-    quantized: Tensor,
-    counted: Tensor,
-    for_loss: Tensor,
-    elements: Tensor,
-    weight: float,
-) -> Tensor:
-    del gradient, quantized, counted, for_loss, elements, weight
-    return torch.empty_like(vectors)
+    z: Tensor,
+    codebook: Tensor,
+    mask: Tensor | None,
+    channel_dim: int,
+    commitment_weight: float,
+    codebook_weight: float,
+) -> Tensors:
+    del mask, commitment_weight, codebook_weight
+    indices = z.new_empty(z.movedim(channel_dim, -1).shape[:-1], dtype=torch.int64)
+    quantized, difference = torch.empty_like(z), torch.empty_like(z)
+    counts, residuals = codebook.new_empty(codebook.shape[0]), torch.empty_like(codebook)
+    share, loss, used = (codebook.new_empty(()) for _ in range(3))
+    return quantized, indices, counts, residuals, difference, share, loss, used
+
+
+def _backward_of_operator(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
+    return _backward(ctx, gradients[0], gradients[6])
+
+
+torch.library.register_autograd("maskfusion::assign", _backward_of_operator, setup_context=_save)

@@ -1,134 +1,176 @@
-"""What keeps a codebook alive: vectors to start codes from, and sums over processes."""
+"""A codebook: how it begins, which codes a batch uses, and how it follows its data."""
 
 from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch import distributed as dist
+from typing_extensions import Self, override
 
-from maskfusion.kernels.door import prefers_kernels
+from maskfusion._checks import expect_int, expect_number
+from maskfusion.functional.gradients import straight_through
+from maskfusion.kernels.private import in_backward
+from maskfusion.kernels.way import Way
+from maskfusion.quantizer.batch import Batch
+from maskfusion.quantizer.float32_state import Float32State
+from maskfusion.quantizer.processes import Processes
+
+USAGE_DECAY = 0.99
+"""Decay of the running counts where the codebook learns by gradients and has no decay of its own."""
+
+TINY = torch.finfo(torch.float32).tiny
+
+USED = 0.01
+"""A code counts as used while its running count is above this share of the mean count."""
 
 
-class Processes:
-    """The processes that share a codebook: a group, or all there are at the moment of the call.
+class Codebook(Float32State):
+    """Codes and their running counts. One forward in training is ``begin``, a search among the codes, and ``follow``.
 
-    A deep copy shares them; a pickle forgets the group, which means nothing to another program.
+    The arguments are those of ``VectorQuantizer``.
     """
 
-    def __init__(self, group: dist.ProcessGroup | None = None) -> None:
-        """Take a group; ``None`` for all processes."""
-        self.group = group
+    codebook: Tensor
+    cluster_size: Tensor
+    initialized: Tensor
+    is_frozen: Tensor
+    previous_codebook: Tensor
 
-    def __deepcopy__(self, memo: dict[int, object]) -> "Processes":
-        return Processes(self.group)
+    def __init__(
+        self,
+        dim: int,
+        codebook_size: int,
+        *,
+        decay: float | None,
+        restart_threshold: float,
+        epsilon: float,
+        constraint: Callable[[Tensor], Tensor] | None,
+        process_group: dist.ProcessGroup | None,
+        device: torch.device | str | None,
+    ) -> None:
+        super().__init__()
+        self.dim = expect_int("dim", dim, least=1)
+        self.codebook_size = expect_int("codebook_size", codebook_size, least=1)
+        self.decay = None if decay is None else expect_number("decay", decay, least=0.0, below=1.0)
+        self.restart_threshold = expect_number("restart_threshold", restart_threshold, least=0.0, below=1.0)
+        self.epsilon = expect_number("epsilon", epsilon, least=0.0)
+        self.constraint = constraint
+        self.processes = Processes(process_group)
+        self._frozen = False
+        codebook = torch.empty(self.codebook_size, self.dim, dtype=torch.float32, device=device)
+        if self.decay is None:
+            self.codebook = nn.Parameter(codebook)
+        else:
+            self.register_buffer("codebook", codebook)
+        self.register_buffer("cluster_size", torch.empty_like(codebook[:, 0]))
+        # Flags are numbers, 0 or 1, so that averages of buffers over a training can be taken of them.
+        self.register_buffer("initialized", torch.empty_like(codebook[0, 0]))
+        self.register_buffer("is_frozen", torch.empty_like(codebook[0, 0]))
+        # What the last forward in training quantised with: activation checkpointing must find it again.
+        self.register_buffer("previous_codebook", torch.empty_like(codebook), persistent=False)
+        self.reset_parameters()
 
-    def __reduce__(self) -> tuple[type["Processes"], tuple[()]]:
-        return Processes, ()
+    def reset_parameters(self) -> None:
+        """Forget all codes; the next batch in training gives new ones."""
+        nn.init.normal_(
+            self.codebook
+        )  # from these functions alone `from_pretrained` of transformers keeps what it has loaded
+        for state in (self.cluster_size, self.initialized, self.previous_codebook):
+            nn.init.zeros_(state)
+        nn.init.constant_(self.is_frozen, float(self._frozen))
 
-    def summed(self, *tensors: Tensor) -> tuple[Tensor, ...]:
-        """Sum tensors over the processes, in one message; where there is one process, return them as they are."""
-        if not _is_distributed():
-            return tensors
-        flat = torch.cat([tensor.flatten() for tensor in tensors])
-        dist.all_reduce(flat, group=self.group)
-        parts = torch.split(flat, [tensor.numel() for tensor in tensors])
-        return tuple(part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
+    @override
+    def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
+        """Take over a state; one from before codebooks kept that they are frozen leaves that as it is."""
+        given = state_dict.get(f"{prefix}codebook")
+        if given is not None:
+            state_dict.setdefault(
+                f"{prefix}is_frozen", torch.full((), float(self._frozen), device=given.device)
+            )
+        super()._load_from_state_dict(state_dict, prefix, *rest)
 
-    def counted(self, count: Tensor) -> tuple[Tensor, Tensor | None]:
-        """Sum of ``count`` over all processes, and over those of lower rank; None where there is one process."""
-        if not _is_distributed():
-            return count, None
-        counts = count.new_zeros(dist.get_world_size(self.group))
-        rank = dist.get_rank(self.group)
-        counts[rank] = count
-        dist.all_reduce(counts, group=self.group)
-        return counts.sum(), counts[:rank].sum()
+    @override
+    def settle(self) -> None:
+        super().settle()
+        if self.codebook.is_meta:
+            return
+        self._frozen = bool(self.is_frozen > 0.5)
+        if self.previous_codebook.device != self.codebook.device:  # it is in no checkpoint
+            self.previous_codebook = torch.zeros_like(self.codebook, requires_grad=False)
 
-    def evenly_spread(self, rows: Tensor, counted: Tensor, codes: int) -> tuple[Tensor, Tensor]:
-        """Pick ``codes`` vectors, spread evenly over the counted ones of the batch, of all processes together.
+    @property
+    def frozen(self) -> bool:
+        """Whether the codebook stays as it is, in training too: by ``freeze``, or as a parameter that wants no gradient."""
+        return self._frozen or (self.decay is None and not self.codebook.requires_grad)
 
-        It draws no random numbers: vector ``k`` lies at a fixed fraction of the batch within the ``k``-th of ``codes`` equal
-        stretches, and those fractions follow the golden ratio, so that they fall into no step with rows and columns of images.
+    def freeze(self, frozen: bool = True) -> Self:
+        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again. The state keeps that.
 
-        Args:
-            rows: ``(groups, size, dim)``.
-            counted: bool ``(groups, size)``; only these are picked.
-            codes: Number of vectors to pick.
-
-        Returns:
-            float32 ``(codes, dim)`` and, 0-d bool, whether there was any vector to pick.
+        A codebook with a ``decay`` has no gradient, so that ``requires_grad_(False)`` on a model does not reach it; this does.
         """
-        places = counted.flatten().cumsum(0)
-        here = places[-1] if len(places) else places.sum()
-        total, before = self.counted(here)
-        if len(places) and prefers_kernels(rows, rows.shape[2]):
+        self._frozen = frozen
+        self.is_frozen.fill_(frozen)
+        if self.decay is None:
+            self.codebook.requires_grad_(not frozen)
+            self.codebook.grad = None  # an optimiser would still follow one that is there
+        return self
+
+    def usage(self) -> float:
+        """Share of the codes in use, in [0, 1]: those whose running count is above a hundredth of the mean count."""
+        return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
+
+    @torch.no_grad()
+    def begin(self, batch: Batch) -> None:
+        """Take the first codes from the first batch that has any vector, and remember what this forward uses."""
+        if self.decay is None and self.constraint is not None:  # an optimiser knows no constraint
+            self.codebook.copy_(self.constraint(self.codebook))
+        if not batch.knows(self.initialized):
+            fresh, available = batch.fresh(self.codebook_size)
+            self.codebook.copy_(torch.where(available & (self.initialized == 0), fresh, self.codebook))
+        self.previous_codebook.copy_(self.codebook)
+
+    def used(self) -> Tensor:
+        """Codes that this forward uses: those there are, or in a second run of the same forward those that there were in the first."""
+        if self.training and not self.frozen and is_second_run():
+            return straight_through(self.codebook, self.previous_codebook)
+        return self.codebook
+
+    @torch.no_grad()
+    def follow(self, batch: Batch, counts: Tensor, residuals: Tensor) -> None:
+        """Move codes and running counts by a batch with ``counts`` and ``residuals``, then restart what nobody uses.
+
+        A batch that counts no vector changes nothing. Where the codebook learns by gradients, codes move by restarts only.
+        """
+        rate = 1 - (USAGE_DECAY if self.decay is None else self.decay)
+        if batch.way is Way.KERNELS and self.constraint is None:
             from maskfusion.kernels import launch
 
-            picked = launch.spread(rows, places, total, before, codes)
-        else:
-            picked = _spread(rows, places, total, before, codes)
-        (picked,) = self.summed(picked)
-        return picked, total > 0
+            state = self.codebook, self.cluster_size, self.initialized
+            moves, (fresh, _) = None if self.decay is None else residuals, batch.fresh(self.codebook_size)
+            launch.follow(*state, counts, moves, fresh, rate, self.epsilon, self.restart_threshold)
+            return
+        seen = batch.number(counts.sum()) > 0
+        step = seen * rate
+        size = self.cluster_size.lerp_(counts, step)
+        total, codes = batch.number(size.sum()), len(size)
+        if self.decay is not None:
+            pace = step * (1 + codes * self.epsilon / (total + TINY))
+            self.codebook.addcmul_(
+                residuals, (size + (self.epsilon + TINY)).reciprocal_().mul_(pace)[:, None]
+            )
+            if self.constraint is not None:
+                self.codebook.copy_(
+                    torch.where(counts.sum() > 0, self.constraint(self.codebook), self.codebook)
+                )
+        restarts = size < seen * total * (self.restart_threshold / codes)
+        if not batch.knows(~restarts):
+            fresh, _ = batch.fresh(codes)
+            self.codebook.copy_(torch.where(restarts[:, None], fresh, self.codebook))
+            size.copy_(torch.where(restarts, total / codes, size))
+        self.initialized.clamp_(min=seen)
 
 
-def _spread(rows: Tensor, places: Tensor, total: Tensor, before: Tensor | None, codes: int) -> Tensor:
-    """Pick ``codes`` vectors of ``(groups, size, dim)`` by their places among the counted ones; zero where another process has it."""
-    groups, size, dim = rows.shape
-    if groups * size == 0:
-        return rows.new_zeros(codes, dim, dtype=torch.float32)
-    order = torch.arange(codes, device=rows.device)
-    # (k + frac(k * golden ratio)) / codes of the way, in 16-bit fixed point, so that every process gets the same integers
-    wanted = ((order << 16) + order * 40503 % (1 << 16)) * total // (codes << 16)
-    wanted = wanted if before is None else wanted - before
-    position = torch.searchsorted(places, wanted, right=True).clamp(max=groups * size - 1)
-    picked = rows[position // size, position % size].float()
-    return torch.where(((wanted >= 0) & (wanted < places[-1]))[:, None], picked, 0)
-
-
-def follow(
-    codebook: Tensor,
-    cluster_size: Tensor,
-    initialized: Tensor,
-    used: Tensor,
-    counts: Tensor,
-    residuals: Tensor | None,
-    fresh: Tensor,
-    *,
-    rate: float,
-    epsilon: float,
-    restart_threshold: float,
-    constraint: Callable[[Tensor], Tensor] | None,
-) -> None:
-    """Move codebook and running counts, in place, by a batch with ``counts`` and ``residuals`` around the codes that were ``used``.
-
-    The first batch that counts a vector makes it initialised; one that counts none changes nothing. What nobody uses restarts from
-    ``fresh``. Without residuals the other codes stay where they are.
-    """
-    if constraint is None and prefers_kernels(counts, codebook.shape[1]):
-        from maskfusion.kernels import launch
-
-        batch = used, counts, residuals, fresh
-        launch.follow(codebook, cluster_size, initialized, *batch, rate, epsilon, restart_threshold)
-        return
-    seen = counts.sum() > 0
-    step = seen * rate
-    size = cluster_size.lerp(counts, step)
-    mean = size.mean()
-    restarts = (size < restart_threshold * mean) & seen
-    if residuals is not None:
-        total = size.sum()
-        smoothed = (size + epsilon) / (total + len(codebook) * epsilon) * total
-        moved = used + step * residuals / smoothed[:, None]
-        used = torch.where(seen, moved if constraint is None else constraint(moved), used)
-    codebook.copy_(torch.where(restarts[:, None], fresh, used))
-    cluster_size.copy_(torch.where(restarts, mean, size))
-    initialized.logical_or_(seen)
-
-
-def _is_distributed() -> bool:
-    return dist.is_available() and dist.is_initialized()
-
-
-def in_backward() -> bool:
-    """Whether this runs inside a backward pass: activation checkpointing recomputes there what it has already done once."""
-    return not torch.compiler.is_compiling() and torch._C._current_graph_task_id() != -1
+def is_second_run() -> bool:
+    """Whether activation checkpointing runs a forward again, which must not move the codebook again."""
+    return not torch.compiler.is_compiling() and in_backward()

@@ -1,6 +1,7 @@
 """A vector quantiser whose codebook fits its data from the first batch."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -20,19 +21,15 @@ from maskfusion._checks import (
 from maskfusion._typing import Bool, Float, Int
 from maskfusion.functional.gradients import straight_through
 from maskfusion.functional.nearest import of_finite_length
+from maskfusion.kernels.private import in_transform
+from maskfusion.kernels.way import Way, way_for
 from maskfusion.quantizer.assignment import Assignment, assign
-from maskfusion.quantizer.codebook import Processes, follow, in_backward
+from maskfusion.quantizer.batch import Batch
+from maskfusion.quantizer.codebook import Codebook, is_second_run
 from maskfusion.quantizer.quantized import Quantized
-from maskfusion.quantizer.steady_state import SteadyState
-
-USAGE_DECAY = 0.99
-"""Decay of the running counts where the codebook learns by gradients and has no decay of its own."""
-
-USED = 0.01
-"""A code counts as used while its running count is above this share of the mean count."""
 
 
-class VectorQuantizer(SteadyState):
+class VectorQuantizer(Codebook):
     r"""Replace every vector of channels by the nearest code of a learned codebook.
 
     .. math:: z_i \to \hat z_i = c_q, \qquad q = \arg\min_k \lVert z_i - c_k \rVert
@@ -80,11 +77,6 @@ class VectorQuantizer(SteadyState):
     Reference: Sec. 3.1 and Eq. 3; van den Oord et al., "Neural Discrete Representation Learning", 2017, Appendix A.1.
     """
 
-    codebook: Tensor
-    cluster_size: Tensor
-    initialized: Tensor
-    previous_codebook: Tensor
-
     def __init__(
         self,
         dim: int = 64,
@@ -101,37 +93,20 @@ class VectorQuantizer(SteadyState):
         process_group: dist.ProcessGroup | None = None,
         device: torch.device | str | None = None,
     ) -> None:
-        super().__init__()
-        self.dim = expect_int("dim", dim, least=1)
-        self.codebook_size = expect_int("codebook_size", codebook_size, least=1)
-        self.decay = None if decay is None else expect_number("decay", decay, least=0.0, below=1.0)
+        super().__init__(
+            dim,
+            codebook_size,
+            decay=decay,
+            restart_threshold=restart_threshold,
+            epsilon=epsilon,
+            constraint=constraint,
+            process_group=process_group,
+            device=device,
+        )
         self.commitment_weight = expect_number("commitment_weight", commitment_weight, least=0.0)
         self.channel_dim = expect_int("channel_dim", channel_dim)
-        self.restart_threshold = expect_number("restart_threshold", restart_threshold, least=0.0, below=1.0)
-        self.epsilon = expect_number("epsilon", epsilon, least=0.0)
         self.on_nonfinite = expect_choice("on_nonfinite", on_nonfinite, ("propagate", "raise"))
-        self.constraint = constraint
         self.gradient = gradient
-        self.processes = Processes(process_group)
-        self.frozen = False
-        codebook = torch.empty(self.codebook_size, self.dim, dtype=torch.float32, device=device)
-        if self.decay is None:
-            self.codebook = nn.Parameter(codebook)
-        else:
-            self.register_buffer("codebook", codebook)
-        self.register_buffer("cluster_size", torch.empty_like(codebook[:, 0]))
-        self.register_buffer("initialized", torch.empty((), dtype=torch.bool, device=device))
-        # What the last forward in training quantised with: activation checkpointing must find it again.
-        self.register_buffer("previous_codebook", torch.empty_like(codebook), persistent=False)
-        self.reset_parameters()
-
-    @torch.no_grad()
-    def reset_parameters(self) -> None:
-        """Forget all codes; the next batch in training gives new ones."""
-        self.codebook.normal_()
-        self.previous_codebook.copy_(self.codebook)
-        self.cluster_size.zero_()
-        self.initialized.fill_(False)
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
@@ -145,61 +120,51 @@ class VectorQuantizer(SteadyState):
         Raises:
             TypeError: If ``z`` is no floating-point tensor or ``mask`` no boolean one.
             ValueError: If a shape does not fit, or at NaN and inf with ``on_nonfinite="raise"``.
+            RuntimeError: If the codebook moves under a transform of ``torch.func`` or forward-mode differentiation.
         """
         self._expect(z, mask)
-        with torch.autocast(z.device.type, enabled=False):
-            vectors, finite, counted = self._read(z, mask)
-            found, counts = self._quantize(vectors, finite, counted)
-            usage = found.perplexity if counts is found.counts else functional.perplexity(counts)
+        with _without_autocast(z):
+            z, way = self._constrained(z), way_for(z, self.dim)
+            found, used = self._quantize(way, z, mask)
             quantized = found.quantized
             if self.gradient is not straight_through:  # that one is part of `assign`
-                quantized = self.gradient(vectors, quantized.detach())
-        shape = z.movedim(self.channel_dim, -1).shape
-        quantized = quantized.reshape(shape).movedim(-1, self.channel_dim)
-        return Quantized(quantized, found.indices.view(shape[:-1]), found.loss, usage)
+                last, codes = (
+                    z.movedim(self.channel_dim, -1),
+                    quantized.detach().movedim(self.channel_dim, -1),
+                )
+                quantized = self.gradient(last, codes).movedim(-1, self.channel_dim)
+        return Quantized(quantized, found.indices, found.loss, used)
 
     def _expect(self, z: Tensor, mask: Tensor | None) -> None:
         expect_features("z", z, self.dim, self.channel_dim)
         if mask is not None:
             expect_mask("mask", mask, z.movedim(self.channel_dim, -1).shape[:-1])
-
-    def _read(self, z: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
-        """View ``z`` as ``(groups, size, dim)``; which vectors are finite, and which of them count, ``(groups, size)``."""
-        vectors = z.movedim(self.channel_dim, -1)
-        vectors = vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
-        finite = of_finite_length(vectors.detach())
-        counted = finite if mask is None else finite & mask.reshape(finite.shape)
         if self.on_nonfinite == "raise":
-            refuse_nonfinite("z", finite if mask is None else finite | ~mask.reshape(finite.shape))
-        return self._constrained(vectors), finite, counted
+            fine = of_finite_length(z.detach().movedim(self.channel_dim, -1))
+            refuse_nonfinite("z", fine if mask is None else fine | ~mask)
 
-    def _constrained(self, vectors: Tensor) -> Tensor:
-        return vectors if self.constraint is None else self.constraint(vectors)
+    def _constrained(self, z: Tensor) -> Tensor:
+        if self.constraint is None:
+            return z
+        return self.constraint(z.movedim(self.channel_dim, -1)).movedim(-1, self.channel_dim)
 
-    def _quantize(self, vectors: Tensor, finite: Tensor, counted: Tensor) -> tuple[Assignment, Tensor]:
-        """The assignment and its counts over all processes; in training the codebook moves, after it has been used."""
-        if not self.training or self.frozen:
-            found = self._assign(vectors, self.codebook, finite, counted)
-            return found, found.counts
-        if in_backward():
-            before = functional.straight_through(self.codebook, self.previous_codebook)
-            found = self._assign(vectors, before, finite, counted)
-            return found, found.counts
-        fresh, available = self.processes.evenly_spread(vectors.detach(), counted, self.codebook_size)
-        self._begin(fresh, available)
-        codebook = self.previous_codebook if self.decay is not None else self.codebook
-        found = self._assign(vectors, codebook, finite, counted)
+    def _quantize(self, way: Way, z: Tensor, mask: Tensor | None) -> tuple[Assignment, Tensor]:
+        """The assignment, and the perplexity over all processes; in training the codebook moves, after it has been used."""
+        weights = self.commitment_weight, 1.0 if self.decay is None else 0.0
+        if not self.training or self.frozen or is_second_run():
+            found = assign(way, z, self.used(), mask, self.channel_dim, *weights)
+            return found, found.perplexity
+        if in_transform():
+            raise RuntimeError(
+                f"{type(self).__name__} moves its codebook in training, which torch.func and forward-mode differentiation cannot "
+                f"follow. Call `eval()` or `freeze()` on it before."
+            )
+        batch = Batch(way, z.detach(), mask, self.channel_dim, self.processes)
+        self.begin(batch)
+        found = assign(way, z, self.codebook, mask, self.channel_dim, *weights)
         counts, residuals = self.processes.summed(found.counts, found.residuals)
-        self._follow(counts, residuals, fresh)
-        return found, counts
-
-    def _assign(self, vectors: Tensor, codebook: Tensor, finite: Tensor, counted: Tensor) -> Assignment:
-        """With the loss of Eq. 3, as a mean: ``beta * mse(z, sg[e])``, and ``mse(sg[z], e)`` where the codebook learns by gradients."""
-        return assign(
-            *(vectors, codebook, finite, counted),
-            commitment_weight=self.commitment_weight,
-            codebook_weight=1.0 if self.decay is None else 0.0,
-        )
+        self.follow(batch, counts, residuals)
+        return found, found.perplexity if counts is found.counts else functional.perplexity(counts)
 
     @torch.no_grad()
     def start(
@@ -218,44 +183,21 @@ class VectorQuantizer(SteadyState):
         """
         expect_int("iterations", iterations, least=0)
         self._expect(z, mask)
-        with torch.autocast(z.device.type, enabled=False):
-            vectors, finite, counted = self._read(z, mask)
-            codes, available = self.processes.evenly_spread(vectors, counted, self.codebook_size)
+        with _without_autocast(z):
+            z, way = self._constrained(z), way_for(z, self.dim)
+            codes, available = Batch(way, z, mask, self.channel_dim, self.processes).fresh(self.codebook_size)
             if not available:
                 raise ValueError("`z` must have at least one vector that is finite and not padding.")
             counts = torch.zeros_like(self.cluster_size)
             for _ in range(iterations):
-                found = assign(vectors, codes, finite, counted)
+                found = assign(way, z, codes, mask, self.channel_dim)
                 counts, residuals = self.processes.summed(found.counts, found.residuals)
-                codes = self._constrained(codes + residuals / counts.clamp(min=1)[:, None])
+                codes = codes + residuals / counts.clamp(min=1)[:, None]
+                codes = codes if self.constraint is None else self.constraint(codes)
         self.codebook.copy_(codes)
         self.cluster_size.copy_(counts)
-        self.initialized.fill_(True)
+        self.initialized.fill_(1)
         return self
-
-    @torch.no_grad()
-    def _begin(self, fresh: Tensor, available: Tensor) -> None:
-        """Take the first codes from the first batch that has any vector; a codebook that follows does so when it has been used."""
-        codes = torch.where(available > self.initialized, fresh, self.codebook, out=self.previous_codebook)
-        if self.decay is None:  # an optimiser knows no constraint
-            self.codebook.copy_(torch.where(available, self._constrained(codes), codes))
-            self.previous_codebook.copy_(self.codebook)
-
-    @torch.no_grad()
-    def _follow(self, counts: Tensor, residuals: Tensor, fresh: Tensor) -> None:
-        """Move the running counts and means by one batch, then restart what nobody uses."""
-        moves = self.decay is not None
-        follow(
-            *(self.codebook, self.cluster_size, self.initialized),
-            self.previous_codebook if moves else self.codebook,
-            counts,
-            residuals if moves else None,
-            fresh,
-            rate=1 - (USAGE_DECAY if self.decay is None else self.decay),
-            epsilon=self.epsilon,
-            restart_threshold=self.restart_threshold,
-            constraint=self.constraint if moves else None,
-        )
 
     def encode(self, z: Float[Tensor, "..."]) -> Int[Tensor, "..."]:
         """Index of the nearest code of every vector; changes nothing.
@@ -267,30 +209,24 @@ class VectorQuantizer(SteadyState):
             int64, the shape of ``z`` without the channels.
         """
         expect_features("z", z, self.dim, self.channel_dim)
-        vectors = self._constrained(z.detach().movedim(self.channel_dim, -1))
+        vectors = self._constrained(z.detach()).movedim(self.channel_dim, -1)
         return functional.nearest_code(vectors.reshape(-1, self.dim), self.codebook).view(vectors.shape[:-1])
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
-        """Codes of ``indices``, with the channels put back at ``channel_dim``.
+        """Codes of ``indices``, with the channels put back at ``channel_dim``, in the precision of the model.
+
+        That is the precision which the quantiser was cast to with the model around it, was built or loaded in.
 
         Raises:
             TypeError: If ``indices`` are no integers.
             ValueError: If an index is out of range; on a CPU only, where it costs no waiting.
         """
+        return self.look_up(indices).to(self.precision)
+
+    def look_up(self, indices: Tensor) -> Tensor:
+        """Codes of ``indices`` as they are, float32."""
         expect_indices("indices", indices, self.codebook_size)
-        return nn.functional.embedding(indices, self.codebook).movedim(-1, self.channel_dim)
-
-    def usage(self) -> float:
-        """Share of codes in use, in [0, 1]: those with a running count above a hundredth of the mean count."""
-        return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
-
-    def freeze(self, frozen: bool = True) -> "VectorQuantizer":
-        """Stop the codebook from changing, in training too; ``freeze(False)`` lets it follow again."""
-        self.frozen = frozen
-        if self.decay is None:
-            self.codebook.requires_grad_(not frozen)
-            self.codebook.grad = None  # an optimiser would still follow one that is there
-        return self
+        return nn.functional.embedding(indices.long(), self.codebook).movedim(-1, self.channel_dim)
 
     @override
     def extra_repr(self) -> str:
@@ -300,3 +236,9 @@ class VectorQuantizer(SteadyState):
             f"dim={self.dim}, codebook_size={self.codebook_size}, decay={self.decay}, "
             f"commitment_weight={self.commitment_weight}, channel_dim={self.channel_dim}, frozen={self.frozen}{state}"
         )
+
+
+def _without_autocast(z: Tensor) -> AbstractContextManager[object]:
+    """Distances and statistics are float32 whatever autocast says; where it says nothing, nothing is to be turned off."""
+    kind = z.device.type
+    return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

@@ -64,7 +64,7 @@ class ResidualQuantizer(nn.Module):
         rest, indices = z.detach(), []
         for quantizer in self._each():
             indices.append(quantizer.encode(rest))
-            rest = rest - quantizer.decode(indices[-1]).detach().to(z.dtype)
+            rest = rest - quantizer.look_up(indices[-1]).detach().to(z.dtype)
         return torch.stack(indices, -1)
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:

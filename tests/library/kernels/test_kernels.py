@@ -8,9 +8,11 @@ import torch
 from torch import Tensor
 
 from maskfusion import VectorQuantizer, functional
-from maskfusion.kernels import door
-from maskfusion.quantizer import assignment
-from maskfusion.quantizer import codebook as codebooks
+from maskfusion.functional import multiply
+from maskfusion.kernels import way
+from maskfusion.kernels.way import Way
+from maskfusion.quantizer import assignment, batch
+from maskfusion.quantizer.codebook import USAGE_DECAY
 
 pytestmark = pytest.mark.unchecked  # a kernel is read from its source, which must be as it was written
 
@@ -40,9 +42,10 @@ def on_request(kernels: ModuleType, monkeypatch: pytest.MonkeyPatch) -> list[str
 
         monkeypatch.setattr(kernels, name, counted)
 
-    for name in ("nearest", "assign", "pull", "gate_backward", "spread", "follow", "finite"):
+    for name in ("nearest", "assign", "gate_backward", "spread", "follow", "finite"):
         counting(name)
-    monkeypatch.setattr(door, "runs_kernels", lambda *_: True)
+    monkeypatch.setattr(way, "runs_kernels", lambda *_: True)
+    monkeypatch.setattr(multiply, "BLOCK", -1)
     return called
 
 
@@ -53,12 +56,12 @@ def _drawn(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
 def _batch(
     shape: tuple[int, ...], channel_dim: int, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, ...]:
-    """Vectors ``(groups, size, dim)`` in the strides of a batch, some not finite; which are finite, which are counted."""
+    """Vectors ``(groups, size, dim)`` in the strides of a batch, some not finite; which are finite, which are real."""
     last = _drawn(*shape, dtype=dtype).movedim(channel_dim, -1)
     vectors = last.flatten(1, -2) if last.ndim > 2 else last[None]
     finite = torch.rand(vectors.shape[:2], device=DEVICE) > 0.1
     vectors = torch.where(finite[..., None], vectors, torch.nan)
-    return vectors, finite, finite & (torch.rand(finite.shape, device=DEVICE) > 0.2)
+    return vectors, finite, torch.rand(finite.shape, device=DEVICE) > 0.2
 
 
 @pytest.mark.parametrize(
@@ -87,28 +90,19 @@ def test_lowest_of_equals_and_zero_for_nan(kernels: ModuleType) -> None:
 def test_assign_gives_what_the_plain_pass_gives(
     kernels: ModuleType, shape: tuple[int, ...], channel_dim: int, dtype: torch.dtype
 ) -> None:
-    vectors, finite, counted = _batch(shape, channel_dim, dtype)
+    vectors, finite, mask = _batch(shape, channel_dim, dtype)
     codebook = _drawn(70, vectors.shape[-1]) + 3
-    *found, elements, perplexity = kernels.assign(vectors, codebook, finite, counted, 0.7)
-    expected = assignment.assign_plain(vectors, codebook, finite, counted, 0.2, 0.5)
-    assert found[0].stride() == torch.empty_like(vectors).stride()
     rtol = BFLOAT16 if dtype == torch.bfloat16 else 1e-5
-    for ours, plain in zip([*found, perplexity], expected, strict=True):
-        torch.testing.assert_close(ours, plain.detach(), rtol=rtol, atol=1e-5, equal_nan=True)
-    assert torch.equal(found[1], expected.indices)
-    assert torch.equal(found[2], expected.counts)
-    assert elements == max(1, counted.sum() * vectors.shape[-1])
-
-
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_pull_gives_what_autograd_gives(kernels: ModuleType, dtype: torch.dtype) -> None:
-    vectors, _, counted = _batch((3, 24, 4, 32), 1, dtype)
-    gradient, codes = _drawn(*vectors.shape, dtype=dtype), _drawn(*vectors.shape, dtype=dtype)
-    for_loss, elements = torch.tensor(3.0, device=DEVICE), torch.tensor(10.0, device=DEVICE)
-    found = kernels.pull(gradient, vectors, codes, counted, for_loss, elements, 0.5)
-    difference = torch.where(counted[..., None], vectors.float() - codes.float(), 0)
-    expected = (gradient.float() + 0.3 * difference).to(dtype)
-    torch.testing.assert_close(found, expected, rtol=BFLOAT16 if dtype == torch.bfloat16 else 1e-5, atol=1e-5)
+    for real in (mask, None):
+        found = assignment.Pass(*kernels.assign(vectors, codebook, real, 0.7))
+        expected = assignment.assign_in_blocks(vectors, codebook, real, 0.7)
+        assert found.quantized.stride() == torch.empty_like(vectors).stride()
+        for name, ours, plain in zip(found._fields, found, expected, strict=True):
+            torch.testing.assert_close(
+                ours, torch.as_tensor(plain, device=DEVICE), rtol=rtol, atol=1e-5, equal_nan=True, msg=name
+            )
+        assert torch.equal(found.indices[finite], expected.indices[finite])
+        assert torch.equal(found.counts, expected.counts)
 
 
 @pytest.mark.parametrize(
@@ -188,13 +182,13 @@ def test_finite_finds_nan_inf_and_what_is_too_long(
 
 @pytest.mark.parametrize("shape", [(3, 10, 4), (1, 200, 3)])
 def test_spread_picks_what_the_plain_path_picks(kernels: ModuleType, shape: tuple[int, ...]) -> None:
-    rows, _, counted = _batch((shape[0], shape[2], shape[1]), 1)
-    places = counted.flatten().cumsum(0)
+    rows, finite, mask = _batch((shape[0], shape[2], shape[1]), 1)
+    places = (finite & mask).flatten().cumsum(0)
     for before, others in ((None, 0), (0, 0), (7, 40)):
         total = places[-1] + (before or 0) + others
         lower = None if before is None else torch.tensor(before, device=DEVICE)
         found = kernels.spread(rows, places, total, lower, 21)
-        assert torch.equal(found, codebooks._spread(rows, places, total, lower, 21))
+        assert torch.equal(found, batch._picked(rows, places, total, lower, 21))
     nothing = torch.zeros_like(places)
     assert not kernels.spread(rows, nothing, nothing[-1], nothing[-1], 5).any()
 
@@ -202,22 +196,18 @@ def test_spread_picks_what_the_plain_path_picks(kernels: ModuleType, shape: tupl
 @pytest.mark.parametrize("moves", [True, False])
 @pytest.mark.parametrize("empty", [False, True])
 def test_follow_gives_what_the_plain_path_gives(kernels: ModuleType, moves: bool, empty: bool) -> None:
-    size = (torch.rand(40) * (torch.rand(40) > 0.3)).to(DEVICE)
+    plain = VectorQuantizer(5, 40, decay=0.9 if moves else None, restart_threshold=0.5, device=DEVICE)
     counts = torch.zeros(40, device=DEVICE) if empty else torch.randint(0, 9, (40,), device=DEVICE).float()
-    codebook, residuals, fresh = (_drawn(40, 5) for _ in range(3))
-    batch = codebook, counts, residuals if moves else None, fresh
-    started = torch.tensor(False, device=DEVICE)
-    found, expected = ([codebook.clone(), size.clone(), started.clone()] for _ in range(2))
-    kernels.follow(*found, *batch, 0.1, 1e-5, 0.5)
-    codebooks.follow(
-        *(*expected, *batch),
-        rate=0.1,
-        epsilon=1e-5,
-        restart_threshold=0.5,
-        constraint=lambda moved: moved,
-    )
+    plain.cluster_size.copy_(torch.rand(40) * (torch.rand(40) > 0.3))
+    before, residuals, z = plain.codebook.detach().clone(), _drawn(40, 5), _drawn(90, 5)
+    found = [value.detach().clone() for value in (plain.codebook, plain.cluster_size, plain.initialized)]
+    followed = batch.Batch(Way.BLOCKS, z, None, 1, plain.processes)
+    rate = 1 - (plain.decay or USAGE_DECAY)
+    kernels.follow(*found, counts, residuals if moves else None, followed.fresh(40)[0], rate, 1e-5, 0.5)
+    plain.follow(followed, counts, residuals)
+    expected = [plain.codebook.detach(), plain.cluster_size, plain.initialized]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
-    assert empty == torch.equal(found[0], codebook)
+    assert empty == torch.equal(found[0], before)
     assert bool(found[2]) != empty
     assert all(state._version == 1 for state in found), "autograd sees that they have changed"
 
@@ -249,14 +239,14 @@ def test_quantiser_trains_with_them_as_without(
         z = _drawn(6, 8, 5, 5)
         results = []
         for quantizer, kernels_used in ((plain, False), (ours, True)):
-            monkeypatch.setattr(door, "runs_kernels", lambda *_, used=kernels_used: used)
+            monkeypatch.setattr(way, "runs_kernels", lambda *_, used=kernels_used: used)
             latents = z.clone().requires_grad_()
             found = quantizer(latents)
             (found.quantized.square().sum() + found.loss).backward()
             results.append((found.indices, found.quantized.detach(), found.loss.detach(), latents.grad))
         for without, with_them in zip(*results, strict=True):
             torch.testing.assert_close(with_them, without, rtol=1e-5, atol=1e-5)
-    assert on_request == ["finite", "spread", "assign", "follow", "pull"] * 4
+    assert on_request == ["finite", "spread", "assign", "follow"] * 4
     torch.testing.assert_close(ours.state_dict(), plain.state_dict(), rtol=1e-5, atol=1e-5)
     if decay is None:
         torch.testing.assert_close(ours.codebook.grad, plain.codebook.grad)
@@ -278,7 +268,7 @@ def test_compiled_quantiser_uses_them(on_request: list[str]) -> None:
         results.append((found.indices, found.quantized.detach(), found.loss.detach(), latents.grad))
     torch.testing.assert_close(results[1], results[0])
     torch.testing.assert_close(compiled.state_dict(), eager.state_dict())
-    assert on_request[-2:] == ["assign", "pull"]
+    assert on_request[-1] == "assign"
 
 
 @pytest.mark.filterwarnings("ignore:invalid value encountered:RuntimeWarning")  # NumPy, in the interpreter
@@ -291,4 +281,4 @@ def test_an_empty_batch_changes_nothing(on_request: list[str]) -> None:
     assert latents.grad is not None
     assert latents.grad.shape == latents.shape
     assert torch.equal(quantizer.codebook, before)
-    assert on_request == ["finite", "assign", "follow", "pull"]
+    assert on_request == ["assign", "follow"]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 import maskfusion as mf
-from maskfusion.quantizer.assignment import Assignment, assign, assign_plain
+from maskfusion.kernels.way import Way
+from maskfusion.quantizer.assignment import Assignment, assign, assign_traced
 from tests.support.helpers import largest_allocation, quantizer, same_state
 from tests.support.paths import DOCS
 from tests.support.real_data import real_data
@@ -35,8 +36,7 @@ def test_training_step_holds_no_matrix_of_vectors_and_codes(decay: float | None)
 
 def test_the_profiler_sees_such_a_matrix() -> None:
     rows, codebook = torch.randn(1, 4096, 4), torch.randn(512, 4)
-    everywhere = torch.ones(1, 4096, dtype=torch.bool)
-    largest = largest_allocation(lambda: assign_plain(rows, codebook, everywhere, everywhere))
+    largest = largest_allocation(lambda: assign_traced(rows, codebook, None, -1))
     assert largest >= 4096 * 512 * FLOAT
 
 
@@ -59,21 +59,26 @@ def compare(first: Assignment, second: Assignment) -> None:
         torch.testing.assert_close(actual, expected, rtol=1e-4, atol=1e-3, msg=lambda m, n=name: f"{n}: {m}")
 
 
+WAYS = [Way.BLOCKS, Way.OPERATOR]
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("channel_last", [True, False])
 @pytest.mark.parametrize("codes", [1, 3, 513, 5000])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
-def test_fast_path_is_the_plain_path(codes: int, channel_last: bool, dtype: torch.dtype) -> None:
-    z = torch.randn(3, 50, 8) if channel_last else torch.randn(3, 8, 50).mT
-    z[0, 5, 2], z[1, 7, 0] = torch.nan, torch.inf
+def test_every_way_leads_to_the_same(codes: int, channel_last: bool, dtype: torch.dtype, way: Way) -> None:
+    channel_dim = -1 if channel_last else 1
+    z = torch.randn(3, 50, 8) if channel_last else torch.randn(3, 8, 50)
+    vectors = z.movedim(channel_dim, -1)
+    vectors[0, 5, 2], vectors[1, 7, 0] = torch.nan, torch.inf
     z = z.to(dtype)
     codebook = torch.randn(codes, 8)
-    finite = z.isfinite().all(-1)
-    counted = finite & (torch.rand(3, 50) > 0.3)
+    finite = vectors.isfinite().all(-1)
+    mask = torch.rand(3, 50) > 0.3
     inputs = [[z.clone().requires_grad_(), codebook.clone().requires_grad_()] for _ in range(2)]
-    numbers = {"commitment_weight": 0.5, "codebook_weight": 2.0}
     found = [
-        run(*each, finite, counted, **numbers)
-        for run, each in zip((assign, assign_plain), inputs, strict=True)
+        assign(each_way, *each, mask, channel_dim, 0.5, 2.0)
+        for each_way, each in zip((way, Way.TRACED), inputs, strict=True)
     ]
     assert torch.equal(found[0].indices[finite], found[1].indices[finite])
     assert all(bool(((one.indices >= 0) & (one.indices < codes)).all()) for one in found)

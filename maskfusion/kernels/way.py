@@ -1,12 +1,14 @@
-"""Whether the Triton kernels run where a tensor is."""
+"""Which way a forward pass goes, decided once for all that it does."""
 
 import os
+from enum import Enum
 from functools import cache
 from importlib.util import find_spec
 
 import torch
 from torch import Tensor, nn
-from torch._C import _functorch as functorch
+
+from maskfusion.kernels.private import in_transform, is_batched, is_exporting, is_tracing
 
 KERNEL_DIM = 128
 """The search in Triton has no room in the registers for longer vectors; they are left to the blocked search."""
@@ -18,18 +20,24 @@ PLAIN = (Tensor, nn.Parameter)
 """Not their subclasses, which are often no tensors with memory of their own."""
 
 
-def prefers_kernels(tensor: Tensor, dim: int = 1) -> bool:
-    """Whether to use them, for vectors of ``dim``: on plain tensors; not on what a compiler traces, which fuses by itself."""
-    return not torch.compiler.is_compiling() and is_plain(tensor) and runs_kernels(tensor.device, dim)
+class Way(Enum):
+    """How the same result is computed."""
+
+    TRACED = "in operations of PyTorch alone, which exporters, tracers, `torch.func` and forward mode follow by themselves"
+    OPERATOR = "as an operator of our own, which a compiler takes as one and a tensor without numbers has a shape for"
+    BLOCKS = "at once, block by block"
+    KERNELS = "at once, by the Triton kernels"
 
 
-def is_plain(tensor: Tensor) -> bool:
-    """Whether a tensor has memory of its own and no transform of ``torch.func`` is at work."""
-    return (
-        type(tensor) in PLAIN
-        and not torch._C._are_functorch_transforms_active()
-        and not functorch.is_legacy_batchedtensor(tensor)
-    )
+def way_for(tensor: Tensor, dim: int = 1) -> Way:
+    """Which way to go with a tensor of vectors of ``dim``."""
+    if is_exporting():
+        return Way.TRACED
+    if torch.compiler.is_compiling() or type(tensor) not in PLAIN:
+        return Way.OPERATOR
+    if is_tracing() or in_transform() or is_batched(tensor):
+        return Way.TRACED
+    return Way.KERNELS if runs_kernels(tensor.device, dim) else Way.BLOCKS
 
 
 def runs_kernels(device: torch.device, dim: int) -> bool:
@@ -38,13 +46,10 @@ def runs_kernels(device: torch.device, dim: int) -> bool:
     ``MASKFUSION_TRITON=1`` asks for them on other GPUs too, and ``MASKFUSION_TRITON=0`` on none. They add up in no fixed order, so that
     ``torch.use_deterministic_algorithms`` turns them off.
     """
+    if device.type != "cuda" or dim > KERNEL_DIM or torch.are_deterministic_algorithms_enabled():
+        return False
     wish = os.environ.get("MASKFUSION_TRITON")
-    if (
-        device.type != "cuda"
-        or dim > KERNEL_DIM
-        or wish == "0"
-        or torch.are_deterministic_algorithms_enabled()
-    ):
+    if wish == "0":
         return False
     return _runs_triton(device) if wish == "1" else _is_measured(device)
 
