@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch import distributed as dist
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from maskfusion._checks import expect_int, expect_number
 from maskfusion.functional.gradients import straight_through
@@ -21,12 +21,9 @@ USAGE_DECAY = 0.99
 
 TINY = torch.finfo(torch.float32).tiny
 
-USED = 0.01
-"""A code counts as used while its running count is above this share of the mean count."""
-
 
 class Codebook(Float32State):
-    """Codes and their running counts. One forward in training is ``begin``, a search among the codes, and ``follow``.
+    """Codes and their running counts. One forward in training is ``_begin``, a search among the codes that are ``_used``, and ``_follow``.
 
     The arguments are those of ``VectorQuantizer``.
     """
@@ -69,16 +66,6 @@ class Codebook(Float32State):
         self.register_buffer("is_frozen", torch.empty_like(codebook[0, 0]))
         # What the last forward in training quantised with: activation checkpointing must find it again.
         self.register_buffer("previous_codebook", torch.empty_like(codebook), persistent=False)
-        self.reset_parameters()
-
-    def reset_parameters(self) -> None:
-        """Forget all codes; the next batch in training gives new ones."""
-        nn.init.normal_(
-            self.codebook
-        )  # from these functions alone `from_pretrained` of transformers keeps what it has loaded
-        for state in (self.cluster_size, self.initialized, self.previous_codebook):
-            nn.init.zeros_(state)
-        nn.init.constant_(self.is_frozen, float(self._frozen))
 
     @override
     def _load_from_state_dict(self, state_dict: dict[str, Tensor], prefix: str, *rest: Any) -> None:
@@ -91,8 +78,8 @@ class Codebook(Float32State):
         super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @override
-    def settle(self) -> None:
-        super().settle()
+    def _settle(self) -> None:
+        super()._settle()
         if self.codebook.is_meta:
             return
         self._frozen = bool(self.is_frozen > 0.5)
@@ -102,26 +89,11 @@ class Codebook(Float32State):
     @property
     def frozen(self) -> bool:
         """Whether the codebook stays as it is, in training too: by ``freeze``, or as a parameter that wants no gradient."""
-        return self._frozen or (self.decay is None and not self.codebook.requires_grad)
-
-    def freeze(self, frozen: bool = True) -> Self:
-        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again. The state keeps that.
-
-        A codebook with a ``decay`` has no gradient, so that ``requires_grad_(False)`` on a model does not reach it; this does.
-        """
-        self._frozen = frozen
-        self.is_frozen.fill_(frozen)
-        if self.decay is None:
-            self.codebook.requires_grad_(not frozen)
-            self.codebook.grad = None  # an optimiser would still follow one that is there
-        return self
-
-    def usage(self) -> float:
-        """Share of the codes in use, in [0, 1]: those whose running count is above a hundredth of the mean count."""
-        return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
+        still = isinstance(self.codebook, nn.Parameter) and not self.codebook.requires_grad
+        return self._frozen or still
 
     @torch.no_grad()
-    def begin(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch) -> None:
         """Take the first codes from the first batch that has any vector, and remember what this forward uses."""
         if self.decay is None and self.constraint is not None:  # an optimiser knows no constraint
             self.codebook.copy_(self.constraint(self.codebook))
@@ -130,14 +102,14 @@ class Codebook(Float32State):
             self.codebook.copy_(torch.where(available & (self.initialized == 0), fresh, self.codebook))
         self.previous_codebook.copy_(self.codebook)
 
-    def used(self) -> Tensor:
+    def _used(self) -> Tensor:
         """Codes that this forward uses: those there are, or in a second run of the same forward those that there were in the first."""
         if self.training and not self.frozen and is_second_run():
             return straight_through(self.codebook, self.previous_codebook)
         return self.codebook
 
     @torch.no_grad()
-    def follow(self, batch: Batch, counts: Tensor, residuals: Tensor) -> None:
+    def _follow(self, batch: Batch, counts: Tensor, residuals: Tensor) -> None:
         """Move codes and running counts by a batch with ``counts`` and ``residuals``, then restart what nobody uses.
 
         A batch that counts no vector changes nothing. Where the codebook learns by gradients, codes move by restarts only.

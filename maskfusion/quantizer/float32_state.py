@@ -22,7 +22,7 @@ class Float32State(nn.Module):
         self.precision = torch.get_default_dtype()
         """What the model computes in, and so what comes out where nothing goes in that would tell."""
 
-    def settle(self) -> None:
+    def _settle(self) -> None:
         """Make float32 of what arrived in another precision, which is then that of the model."""
         if self.codebook.dtype != torch.float32:
             self.precision = self.codebook.dtype
@@ -32,7 +32,7 @@ class Float32State(nn.Module):
 
     @override
     def train(self, mode: bool = True) -> Self:
-        self.settle()
+        self._settle()
         return super().train(mode)
 
     @override
@@ -54,7 +54,7 @@ class Float32State(nn.Module):
         if given is None or given.shape == self.codebook.shape:
             load = cast("Callable[..., None]", super()._load_from_state_dict)
             load(state_dict, prefix, *rest)
-            self.settle()
+            self._settle()
             return
         *_, messages = rest
         messages.append(

@@ -28,6 +28,9 @@ from maskfusion.quantizer.batch import Batch
 from maskfusion.quantizer.codebook import Codebook, is_second_run
 from maskfusion.quantizer.quantized import Quantized
 
+USED = 0.01
+"""A code counts as used while its running count is above this share of the mean count."""
+
 
 class VectorQuantizer(Codebook):
     r"""Replace every vector of channels by the nearest code of a learned codebook.
@@ -107,6 +110,16 @@ class VectorQuantizer(Codebook):
         self.channel_dim = expect_int("channel_dim", channel_dim)
         self.on_nonfinite = expect_choice("on_nonfinite", on_nonfinite, ("propagate", "raise"))
         self.gradient = gradient
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Forget all codes; the next batch in training gives new ones."""
+        nn.init.normal_(
+            self.codebook
+        )  # from these functions alone `from_pretrained` of transformers keeps what it has loaded
+        for state in (self.cluster_size, self.initialized, self.previous_codebook):
+            nn.init.zeros_(state)
+        nn.init.constant_(self.is_frozen, float(self._frozen))
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
@@ -152,7 +165,7 @@ class VectorQuantizer(Codebook):
         """The assignment, and the perplexity over all processes; in training the codebook moves, after it has been used."""
         weights = self.commitment_weight, 1.0 if self.decay is None else 0.0
         if not self.training or self.frozen or is_second_run():
-            found = assign(way, z, self.used(), mask, self.channel_dim, *weights)
+            found = assign(way, z, self._used(), mask, self.channel_dim, *weights)
             return found, found.perplexity
         if in_transform():
             raise RuntimeError(
@@ -160,10 +173,10 @@ class VectorQuantizer(Codebook):
                 f"follow. Call `eval()` or `freeze()` on it before."
             )
         batch = Batch(way, z.detach(), mask, self.channel_dim, self.processes)
-        self.begin(batch)
+        self._begin(batch)
         found = assign(way, z, self.codebook, mask, self.channel_dim, *weights)
         counts, residuals = self.processes.summed(found.counts, found.residuals)
-        self.follow(batch, counts, residuals)
+        self._follow(batch, counts, residuals)
         return found, found.perplexity if counts is found.counts else functional.perplexity(counts)
 
     @torch.no_grad()
@@ -221,12 +234,23 @@ class VectorQuantizer(Codebook):
             TypeError: If ``indices`` are no integers.
             ValueError: If an index is out of range; on a CPU only, where it costs no waiting.
         """
-        return self.look_up(indices).to(self.precision)
+        return look_up(self, indices).to(self.precision)
 
-    def look_up(self, indices: Tensor) -> Tensor:
-        """Codes of ``indices`` as they are, float32."""
-        expect_indices("indices", indices, self.codebook_size)
-        return nn.functional.embedding(indices.long(), self.codebook).movedim(-1, self.channel_dim)
+    def usage(self) -> float:
+        """Share of the codes in use, in [0, 1]: those whose running count is above a hundredth of the mean count."""
+        return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
+
+    def freeze(self, frozen: bool = True) -> "VectorQuantizer":
+        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again. The state keeps that.
+
+        A codebook with a ``decay`` has no gradient, so that ``requires_grad_(False)`` on a model does not reach it; this does.
+        """
+        self._frozen = frozen
+        self.is_frozen.fill_(frozen)
+        if self.decay is None:
+            self.codebook.requires_grad_(not frozen)
+            self.codebook.grad = None  # an optimiser would still follow one that is there
+        return self
 
     @override
     def extra_repr(self) -> str:
@@ -236,6 +260,12 @@ class VectorQuantizer(Codebook):
             f"dim={self.dim}, codebook_size={self.codebook_size}, decay={self.decay}, "
             f"commitment_weight={self.commitment_weight}, channel_dim={self.channel_dim}, frozen={self.frozen}{state}"
         )
+
+
+def look_up(quantizer: VectorQuantizer, indices: Tensor) -> Tensor:
+    """Codes of ``indices`` as the codebook has them, float32."""
+    expect_indices("indices", indices, quantizer.codebook_size)
+    return nn.functional.embedding(indices.long(), quantizer.codebook).movedim(-1, quantizer.channel_dim)
 
 
 def _without_autocast(z: Tensor) -> AbstractContextManager[object]:

@@ -12,7 +12,7 @@ from maskfusion._checks import expect_quantizers
 from maskfusion._typing import Bool, Float, Int
 from maskfusion.functional.gradients import straight_through
 from maskfusion.quantizer.quantized import Quantized
-from maskfusion.quantizer.quantizer import VectorQuantizer
+from maskfusion.quantizer.quantizer import VectorQuantizer, look_up
 
 
 class ResidualQuantizer(nn.Module):
@@ -64,7 +64,7 @@ class ResidualQuantizer(nn.Module):
         rest, indices = z.detach(), []
         for quantizer in self._each():
             indices.append(quantizer.encode(rest))
-            rest = rest - quantizer.look_up(indices[-1]).detach().to(z.dtype)
+            rest = rest - look_up(quantizer, indices[-1]).detach().to(z.dtype)
         return torch.stack(indices, -1)
 
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:

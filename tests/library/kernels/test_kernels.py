@@ -204,7 +204,7 @@ def test_follow_gives_what_the_plain_path_gives(kernels: ModuleType, moves: bool
     followed = batch.Batch(Way.BLOCKS, z, None, 1, plain.processes)
     rate = 1 - (plain.decay or USAGE_DECAY)
     kernels.follow(*found, counts, residuals if moves else None, followed.fresh(40)[0], rate, 1e-5, 0.5)
-    plain.follow(followed, counts, residuals)
+    plain._follow(followed, counts, residuals)
     expected = [plain.codebook.detach(), plain.cluster_size, plain.initialized]
     torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
     assert empty == torch.equal(found[0], before)
