@@ -55,6 +55,7 @@ from maskfusion.training.watch import MaskWarning as MaskWarning
 from maskfusion.training.watch import NotFiniteWarning as NotFiniteWarning
 from maskfusion.training.watch import StuckWarning as StuckWarning
 from maskfusion.training.watch import UnsettledWarning as UnsettledWarning
+from maskfusion.training.watch import UnusedMaskWarning as UnusedMaskWarning
 
 __all__ = [
     "CollapseWarning",
@@ -76,6 +77,7 @@ __all__ = [
     "StuckWarning",
     "Tracked",
     "UnsettledWarning",
+    "UnusedMaskWarning",
     "VectorQuantizer",
     "WarmupPenalty",
     "Wiring",

@@ -1,7 +1,8 @@
 """How much of each modality a network uses, now and over training."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Any
 
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
+from maskfusion.mask.attached import MaskHook, hooks_of
 from maskfusion.mask.find import expect_masks, masks_of
 from maskfusion.mask.mask import ComplementaryMask
 from maskfusion.training.reading import Shares, read
@@ -125,10 +127,11 @@ class ComplementarityTracker(nn.Module):
 
         Warns:
             MaskWarning: If something has gone wrong, in words that say what to change: ``NotFiniteWarning``, ``CollapseWarning``,
-                ``StuckWarning``, ``UnsettledWarning``. Each once a mask, on the first process only.
+                ``StuckWarning``, ``UnusedMaskWarning``, ``UnsettledWarning``. Each once a mask, on the first process only.
         """
         masks = self._masks()
         readings = {path: read(mask) for path, mask in masks.items()}
+        hooks = list(chain.from_iterable(hooks_of(self._watched[0]).values()))
         step = len(self.history) // len(masks) if step is None else expect_int("step", step)
         for path, reading in readings.items():
             before = self._last.get(path, reading.channels)
@@ -142,7 +145,7 @@ class ComplementarityTracker(nn.Module):
                 }
             )
             self._last[path] = reading.channels
-            self._watch.look(path, masks[path], reading, self.history)
+            self._watch.look(path, masks[path], _ran(masks[path], hooks), reading, self.history)
         self._watch.tell(stacklevel=2)
 
     def reset(self) -> None:
@@ -193,3 +196,12 @@ class ComplementarityTracker(nn.Module):
     def extra_repr(self) -> str:
         """What is watched, for ``print``."""
         return f"watches={type(self._watched[0]).__name__}, records={len(self.history)}"
+
+
+def _ran(mask: ComplementaryMask, hooks: Iterable[MaskHook]) -> dict[str, bool]:
+    """The layers that a mask sits on, and whether they have run."""
+    layers: dict[str, bool] = {}
+    for hook in hooks:
+        for place in hook.places if hook.mask is mask else ():
+            layers[place.path] = hook.ran or layers.get(place.path, False)
+    return layers

@@ -41,6 +41,10 @@ class StuckWarning(MaskWarning):
     """Omega does not move, or so slowly that no channel will ever close."""
 
 
+class UnusedMaskWarning(MaskWarning):
+    """A layer that carries a mask of ``attach`` does not run, or is run past its ``forward``, so that nothing is masked there."""
+
+
 class UnsettledWarning(MaskWarning):
     """Shares still move after many updates, so that they say little about the modalities yet."""
 
@@ -78,6 +82,8 @@ class Sight(NamedTuple):
 
     path: str
     mask: ComplementaryMask
+    layers: Mapping[str, bool]
+    """Layers that an attached mask sits on, and whether they have run."""
     reading: Reading
     memory: Memory
     records: Sequence[Record]
@@ -127,6 +133,21 @@ def _say_collapsed(sight: Sight, modalities: Sequence[str]) -> str:
         f"or let WarmupPenalty or SteeredPenalty set it; lower the learning rate of Omega and keep weight decay off it, both with "
         f"parameter_groups; start Omega further above the threshold (`init`); or set `min_channels`, so that no modality can close "
         f"completely. `collapse_after=None` turns this off."
+    )
+
+
+def _unused(sight: Sight) -> list[str]:
+    """Layers that never ran while others did, or although Omega was trained."""
+    memory = sight.memory
+    trained = memory.first is not None and not memory.first.equal(sight.reading.omega)
+    started = trained or any(sight.layers.values())
+    return [layer for layer, ran in sight.layers.items() if started and not ran]
+
+
+def _say_unused(_: Sight, layers: Sequence[str]) -> str:
+    return (
+        f"has masked nothing at {_listed(layers)} so far: it did not run, or was run past its `forward`. `check(model, example)` shows what is "
+        f"heard of each modality; `attach` to layers that run."
     )
 
 
@@ -193,6 +214,7 @@ def _say_unsettled(sight: Sight, _: Sequence[str]) -> str:
 RULES = (
     Rule(NotFiniteWarning, _not_finite, _say_not_finite),
     Rule(CollapseWarning, _collapsed, _say_collapsed),
+    Rule(UnusedMaskWarning, _unused, _say_unused),
     Rule(StuckWarning, _still, _say_still),
     Rule(StuckWarning, _slow, _say_slow),
     Rule(UnsettledWarning, _unsettled, _say_unsettled),
@@ -207,11 +229,18 @@ class Watch:
         self.memories: dict[str, Memory] = {}
         self._untold: list[tuple[str, type[MaskWarning]]] = []
 
-    def look(self, path: str, mask: ComplementaryMask, reading: Reading, records: Sequence[Record]) -> None:
+    def look(
+        self,
+        path: str,
+        mask: ComplementaryMask,
+        layers: Mapping[str, bool],
+        reading: Reading,
+        records: Sequence[Record],
+    ) -> None:
         """Take in an update of one mask and note what there is to say."""
         memory = self.memories.setdefault(path, Memory())
         memory.take_in(reading)
-        sight = Sight(path, mask, reading, memory, records, self.collapse_after)
+        sight = Sight(path, mask, layers, reading, memory, records, self.collapse_after)
         for rule in RULES:
             name = rule.kind.__name__
             fresh = [subject for subject in rule.finds(sight) if f"{name} {subject}" not in memory.said]

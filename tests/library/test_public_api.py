@@ -99,7 +99,15 @@ SIGNATURES = {
     },
     "Quantized": "quantized, indices, loss, perplexity",
     **dict.fromkeys(
-        ("CollapseWarning", "MaskWarning", "NotFiniteWarning", "StuckWarning", "UnsettledWarning"), "warning"
+        (
+            "CollapseWarning",
+            "MaskWarning",
+            "NotFiniteWarning",
+            "StuckWarning",
+            "UnsettledWarning",
+            "UnusedMaskWarning",
+        ),
+        "warning",
     ),
     "ComplementarityTracker": "model_or_mask, *, collapse_after=5",
     "ComplementarityTracker.complementary": "self",

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils import parametrize, prune
 
 import maskfusion as mf
@@ -136,6 +136,48 @@ def follow(shares: list[int]) -> list[warnings.WarningMessage]:
             tracker.update()
 
     return warned(run)
+
+
+class Late(nn.Module):
+    """Two encoders; what is attached to may be another layer of the right width."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.audio, self.unused = (nn.Linear(2, 4) for _ in range(3))
+        self.head = nn.Linear(8, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.head(torch.cat([self.image(x), self.audio(x)], 1))
+
+
+def test_p3_a_layer_that_carries_the_mask_does_not_run() -> None:
+    model = Late()
+    mf.attach(model, {"image": "image", "audio": "unused"}, channels={"image": 4, "audio": 4}, channel_dim=1)
+    tracker = mf.ComplementarityTracker(model)
+    assert warned(tracker.update) == [], "nothing has run yet"
+    model(torch.ones(2, 2))
+    said = warned(lambda: [tracker.update() for _ in range(3)])
+    assert [each.category for each in said] == [mf.UnusedMaskWarning]
+    assert str(said[0].message) == (
+        "Mask 'complementary_mask' has masked nothing at 'unused' so far: it did not run, or was run past its `forward`. "
+        "`check(model, example)` shows what is heard of each modality; `attach` to layers that run."
+    )
+
+
+def test_p3_no_layer_runs_although_omega_is_trained() -> None:
+    model = Late()
+    mask = mf.attach(model, "unused", channels={"image": 2, "audio": 2}, channel_dim=1)
+    tracker = mf.ComplementarityTracker(model)
+    said = train(mask, torch.optim.Adam([mask.weight], lr=1e-3), 5, tracker=tracker)
+    assert [each.category for each in said] == [mf.UnusedMaskWarning]
+
+
+def test_p3_layers_that_run_are_left_alone() -> None:
+    model = Late()
+    mf.attach(model, {"image": "image", "audio": "audio"}, channels={"image": 4, "audio": 4}, channel_dim=1)
+    tracker = mf.ComplementarityTracker(model)
+    model(torch.ones(2, 2))
+    assert warned(lambda: [tracker.update() for _ in range(3)]) == []
 
 
 def test_p15_shares_that_still_move_are_not_to_be_ranked() -> None:
