@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from maskfusion.mask.example import takes
+from maskfusion.contribution.absence import named
+from maskfusion.mask.example import names_by_position, takes
 
 Call = Callable[[nn.Module, dict[str, Any]], Tensor]
 """``(model, inputs by name) -> predictions``, one a sample. An input that is not given is None."""
@@ -31,6 +32,13 @@ def call_for(model: nn.Module, inputs: object) -> Call:
     if not isinstance(inputs, Mapping):
         return by_position
     return by_keyword if takes(model, inputs) else by_mapping
+
+
+def players_for(model: nn.Module, inputs: object, call: Call) -> dict[str, str]:
+    """A modality for each input: of a sequence that is given by position, under the names that ``forward`` has for it."""
+    keys = list(named(inputs))
+    by_name = call is by_position and not isinstance(inputs, Mapping)
+    return dict(zip(names_by_position(model, len(keys)) if by_name else keys, keys, strict=True))
 
 
 def _given(inputs: dict[str, Any]) -> dict[str, Any]:

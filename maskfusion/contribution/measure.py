@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from maskfusion._checks import expect_int
 from maskfusion.contribution.absence import Absence, Batches, named, pairs, zeroed
-from maskfusion.contribution.calls import Call, call_for
+from maskfusion.contribution.calls import Call, by_mapping, call_for, players_for
 from maskfusion.contribution.metric import Metric, accuracy
 from maskfusion.contribution.result import Contributions
 from maskfusion.contribution.runs import expect_sources, run_without
@@ -72,7 +72,8 @@ def measure_contributions(
             your own, for example ``lambda model, x: model(**x).logits``. If None, inputs in a sequence are given by position, those in a
             mapping by keyword if ``forward`` has parameters of all these names, else as the mapping.
         modalities: Inputs to take away; others, such as lengths, are always there. A mapping gives each modality the names of
-            its inputs, if it has several: ``{"text": ["ids", "mask"], "image": ["pixels"]}``. All inputs of the first batch if None.
+            its inputs, if it has several: ``{"text": ["ids", "mask"], "image": ["pixels"]}``. All inputs of the first batch if
+            None, those of a sequence under the names that ``forward`` has for them.
         orders: Number of orders of joining to sample; None is all of them for up to 6 modalities, and 50 for more.
         generator: Source of the random orders; PyTorch's own if None.
 
@@ -98,8 +99,8 @@ def measure_contributions(
     if not isinstance(model, nn.Module):
         raise TypeError(f"`model` (={model!r}) must be a module.")
     metric = accuracy if metric is None else metric
-    for name, function in (("metric", metric), ("absent", absent), ("call", call)):
-        if not (callable(function) or function is None):
+    for name, function in (("metric", metric), ("absent", absent), ("call", call or by_mapping)):
+        if not callable(function):
             raise TypeError(f"`{name}` (={function!r}) must be a function.")
     if orders is not None:
         expect_int("orders", orders, least=2)
@@ -107,8 +108,9 @@ def measure_contributions(
     first = next(given, None)
     if first is None:
         raise ValueError("`batches` is empty; it must hold at least one sample.")
-    sources = expect_sources(modalities, named(first[0]))
     call = call_for(model, first[0]) if call is None else call
+    asked = players_for(model, first[0], call) if modalities is None else modalities
+    sources = expect_sources(asked, named(first[0]))
     players = tuple(sources)
     if orders is None and len(players) > EXACT_UP_TO:
         orders = ORDERS

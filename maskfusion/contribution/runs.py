@@ -17,8 +17,6 @@ Sources = dict[str, tuple[str, ...]]
 
 def expect_sources(modalities: object, inputs: Mapping[str, Any]) -> Sources:
     """Read the ``modalities`` argument: which inputs are taken away with each modality."""
-    if modalities is None:
-        modalities = list(inputs)
     if isinstance(modalities, Mapping):
         sources = {
             name: (found,) if isinstance(found, str) else tuple(found) for name, found in modalities.items()

@@ -69,7 +69,7 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
             return chosen(model, values if chosen is not _as_one_mapping else with_entries(example, values))
 
     elif isinstance(example, Sequence) and not isinstance(example, str):
-        names = _positions(model, len(example))
+        names = names_by_position(model, len(example))
         inputs = dict(zip(names, example, strict=True))
         chosen = call or _by_position
 
@@ -173,7 +173,8 @@ def takes(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
     return known and required <= set(inputs) and Parameter.POSITIONAL_ONLY not in kinds
 
 
-def _positions(model: nn.Module, count: int) -> list[str]:
+def names_by_position(model: nn.Module, count: int) -> list[str]:
+    """Names for so many positional inputs: those of ``forward``, and numbers where it has no more."""
     kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
     names = [parameter.name for parameter in parameters_of(model).values() if parameter.kind in kinds]
     return [*names[:count], *(str(position) for position in range(len(names), count))]
