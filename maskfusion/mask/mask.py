@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from maskfusion import functional
 from maskfusion._checks import expect_channels, expect_choice, expect_features, expect_int, expect_number
+from maskfusion._state import FreshStart
 from maskfusion._typing import Bool, Float, Gate
 from maskfusion.functional.multiply import multiply_channels
 from maskfusion.functional.sharding import gathered
@@ -17,7 +18,7 @@ from maskfusion.mask.entry import map_entry
 from maskfusion.mask.features import collect_features, map_features, parameter_names
 
 
-class ComplementaryMask(nn.Module):
+class ComplementaryMask(FreshStart):
     r"""Keep or close whole channels of multimodal features with a learned binary mask.
 
     .. math:: f_i = \hat z_i \odot \omega, \qquad \omega_d = 1 \text{ if } \Omega_d > t, \text{ else } 0
@@ -112,6 +113,7 @@ class ComplementaryMask(nn.Module):
         self.fusion = fusion  # after Omega, which must not be taken for a weight that is there already
         self.reset_parameters()
 
+    @override
     def reset_parameters(self) -> None:
         """Open every channel again."""
         nn.init.constant_(self.weight, self.init)

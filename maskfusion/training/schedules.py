@@ -41,7 +41,7 @@ class PenaltySchedule(LastingState, ABC):
     @override
     def reset_parameters(self) -> None:
         """Begin again."""
-        self.count.zero_()
+        nn.init.zeros_(self.count)
 
 
 class ConstantPenalty(PenaltySchedule):
@@ -202,7 +202,7 @@ class SteeredPenalty(PenaltySchedule):
     def reset_parameters(self) -> None:
         """Begin again."""
         super().reset_parameters()
-        self.level.zero_()
+        nn.init.zeros_(self.level)
 
     @override
     def extra_repr(self) -> str:

@@ -18,6 +18,6 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, str]]:
 @pytest.mark.parametrize("check", CHECKS)
 @pytest.mark.parametrize("rank", [0, 1])
 def test_two_processes(check: str, rank: int, outcomes: list[dict[str, str]]) -> None:
-    if check == "sharded" and torch.__version__ < "2.9":
+    if check in ("sharded", "penalised_in_pieces") and torch.__version__ < "2.9":
         pytest.skip("on a CPU, fully_shard of PyTorch 2.6 stops, and that of 2.7 and 2.8 adds gradients up")
     assert outcomes[rank][check] == ""

@@ -14,6 +14,8 @@ from torch.distributed.fsdp import fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 import maskfusion as mf
+from maskfusion.functional.sharding import gathered
+from maskfusion.mask.find import masks_of
 from maskfusion.quantizer.codebook import Processes
 from tests.support.helpers import Network, quantizer, set_weight
 
@@ -249,6 +251,28 @@ def sharded(world: World) -> None:
     repr(model)
 
 
+def penalised(world: World, wrap: Callable[[nn.Module], nn.Module] = DistributedDataParallel) -> None:
+    """`penalize` counts once, whatever the number of processes."""
+    del world
+    torch.manual_seed(0)
+    plain = nn.Sequential(nn.Linear(3, 4), set_weight(mf.ComplementaryMask(4), [0.2, -1.0, 0.3, 0.4]))
+    wrapped = wrap(copy.deepcopy(plain))
+    optimizers = [torch.optim.SGD(each.parameters(), lr=0.5) for each in (wrapped, plain)]
+    mf.penalize(optimizers[0], wrapped, 0.25)
+    x = torch.randn(4, 3)
+    for _ in range(2):
+        for each, weight, optimizer in ((wrapped, 0.0, optimizers[0]), (plain, 0.25, optimizers[1])):
+            optimizer.zero_grad()
+            (each(x).square().mean() + weight * plain[1].penalty()).backward()
+            optimizer.step()
+    (mask,) = masks_of(wrapped).values()
+    close(gathered(mask.weight), plain[1].weight)
+
+
+def penalised_in_pieces(world: World) -> None:
+    penalised(world, fully_shard)
+
+
 CHECKS: dict[str, Callable[[World], None]] = {
     check.__name__: check
     for check in (
@@ -269,6 +293,8 @@ CHECKS: dict[str, Callable[[World], None]] = {
         ddp_no_sync,
         tracker_of_a_wrapped_model,
         sharded,
+        penalised,
+        penalised_in_pieces,
     )
 }
 

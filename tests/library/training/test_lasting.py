@@ -87,10 +87,25 @@ def test_p18_from_pretrained_without_their_state_begins_anew(lost: tuple[str, ..
     del garbage  # what uninitialised memory would hold
     again = Pretrained.from_pretrained(tmp_path)
     assert float(again.warm.count) == (0.0 if "warm" in lost else 3.0)
-    assert [float(again.steered.count), float(again.steered.level)] == [0.0, 0.0]
+    assert [float(again.steered.count), float(again.steered.level)] == [float(again.warm.count), 0.0]
     assert again.tracker.history == []
     again.tracker.update()
     assert again.tracker.kept() == {"0": 100.0, "1": 100.0}
+
+
+def test_p4_a_checkpoint_of_the_plain_network_leaves_every_channel_open(tmp_path: Path) -> None:
+    model = used()
+    with torch.no_grad():
+        model.fusion.weight.fill_(-1.0)
+    model.save_pretrained(tmp_path)
+    assert torch.equal(Pretrained.from_pretrained(tmp_path).fusion.weight, model.fusion.weight)
+    left = {key: value for key, value in model.state_dict().items() if key != "fusion.weight"}
+    model.save_pretrained(tmp_path, state_dict=left)
+    garbage = [torch.full((8,), 7.0) for _ in range(1000)]
+    del garbage
+    again = Pretrained.from_pretrained(tmp_path)
+    assert torch.equal(again.fusion.weight, torch.full((8,), 0.1))
+    assert torch.equal(again.body.weight, model.body.weight)
 
 
 def test_p18_a_flag_of_older_transformers_on_the_module() -> None:
