@@ -117,7 +117,7 @@ def decode_once(decoding: Decoding, place: Place, *, workers: int | None = None)
             written; says why.
     """
     store = Store(place.copies(), decoding.name, decoding.settings, decoding.layout)
-    keys = {item.name: store.key(item.name, (*item.files, *item.spare)) for item in decoding.items}
+    keys = {item.name: _keys(item, store) for item in decoding.items}
     console = Console(stderr=True)
     missing = _missing(decoding.items, keys, store)
     problems = _hollow(missing)
@@ -132,13 +132,21 @@ def decode_once(decoding: Decoding, place: Place, *, workers: int | None = None)
         told = _told(problems, len(decoding.items), "left out")
         console.print(told, highlight=False, markup=False, soft_wrap=True)
     good = tuple(item for item in decoding.items if item.name not in problems)
-    chosen = [keys[item.name] for item in good]
+    there = store.there()
+    chosen = [next(key for key in keys[item.name] if key in there) for item in good]
     return Decoded(good, {name: Records(store, chosen, name) for name in decoding.layout}, problems)
 
 
-def _missing(items: Sequence[Item], keys: Mapping[str, str], store: Store) -> list[Item]:
+def _keys(item: Item, store: Store) -> tuple[str, ...]:
+    """Return the names that its record may have: made of its files alone, or with the spare ones too."""
+    alone = store.key(item.name, item.files)
+    spare = [path for path in item.spare if path.is_file()]
+    return (alone, store.key(item.name, (*item.files, *spare))) if spare else (alone,)
+
+
+def _missing(items: Sequence[Item], keys: Mapping[str, tuple[str, ...]], store: Store) -> list[Item]:
     there = store.there()
-    return [item for item in items if keys[item.name] not in there]
+    return [item for item in items if there.isdisjoint(keys[item.name])]
 
 
 def _hollow(items: Sequence[Item]) -> dict[str, str]:
@@ -189,7 +197,7 @@ def _build(
     decoding: Decoding,
     items: Sequence[Item],
     store: Store,
-    keys: Mapping[str, str],
+    keys: Mapping[str, tuple[str, ...]],
     workers: int | None,
     console: Console,
 ) -> dict[str, str]:
@@ -197,9 +205,15 @@ def _build(
     store.sweep()
 
     def make(item: Item) -> None:
-        values = decoding.decode(item)
+        key, *helped = keys[item.name]
+        try:
+            values = decoding.decode(item._replace(spare=()))
+        except UnreadableError:
+            if not helped:
+                raise
+            (key,), values = helped, decoding.decode(item)
         with _writing(store.folder):
-            store.put(keys[item.name], values)
+            store.put(key, values)
 
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     with (

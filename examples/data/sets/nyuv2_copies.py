@@ -127,6 +127,7 @@ def read_folders(place: Place, none: int) -> Source:
             counted("folders", "pictures", len(names), _PICTURES),
             missing if tested is None else counted("split", "test pictures", int(tested.sum()), _TEST),
         ],
+        {"none": none},
     )
 
 

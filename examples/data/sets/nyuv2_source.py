@@ -1,7 +1,7 @@
 """What the ways in which NYU Depth v2 lies on disk have in common: pictures, the classes of its pixels, and who is tested."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -45,6 +45,7 @@ class Source:
         room: Number of the kind of room, ``(pictures,)``; None where it is not known.
         official: Whether each picture is for the test, ``(pictures,)``; None where it is not known.
         findings: What `data check` says of it.
+        settings: What else decides how a picture is read.
     """
 
     place: Place
@@ -55,6 +56,7 @@ class Source:
     room: NDArray[np.int64] | None
     official: NDArray[np.bool_] | None
     findings: Sequence[Finding]
+    settings: Mapping[str, object] = field(default_factory=dict)
 
     def decoding(self, size: int) -> Decoding:
         """Return how its pictures become squares of `size`."""
@@ -80,7 +82,9 @@ class Source:
                 "labels": labels[np.ix_(*(nearest(length, size) for length in labels.shape))],
             }
 
-        return Decoding("nyuv2", {"size": size, "classes": len(self.own)}, self.items, layout, decode)
+        return Decoding(
+            "nyuv2", {"size": size, "classes": len(self.own), **self.settings}, self.items, layout, decode
+        )
 
 
 def read_official(path: Path, count: int) -> NDArray[np.bool_] | None:

@@ -130,6 +130,30 @@ def test_one_file_more_or_less(tmp_path: Path, items: list[Item], count: int) ->
     assert before.arrays["value"][:][:, 0].tolist() == [0, 10, 20, 30, 40, 50]
 
 
+def test_a_spare_file_matters_only_where_it_is_used(tmp_path: Path, items: list[Item]) -> None:
+    spare = tmp_path / "spare.txt"
+    spare.write_text("7")
+    items[1].files[0].write_text("none")
+    items = [item._replace(spare=(spare,)) for item in items]
+
+    def read(item: Item) -> Mapping[str, np.ndarray]:
+        try:
+            return reader(item)
+        except UnreadableError:
+            if not item.spare:
+                raise
+            return reader(item._replace(files=item.spare))
+
+    place = Place(tmp_path / "root")
+    for value, names in ((7, "01112345"), (8, "111"), (8, "")):
+        spare.write_text(str(value))
+        os.utime(spare, ns=(0, value))
+        reader = Reader()
+        copy = decode_once(Decoding("numbers", {}, items, LAYOUT, read), place, workers=1)
+        assert copy.arrays["value"][:][:, 0].tolist() == [0, value, 20, 30, 40, 50]
+        assert "".join(reader.asked) == names
+
+
 def test_two_roots_in_one_cache(tmp_path: Path) -> None:
     """Files of the same names, sizes and times, in two folders."""
     first, second = write(tmp_path / "one"), write(tmp_path / "two")

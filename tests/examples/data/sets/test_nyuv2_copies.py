@@ -132,6 +132,12 @@ def test_labels_from_0(tmp_path: Path) -> None:
     ):
         load_nyuv2(Place(root), size=8)
     expect(load_nyuv2(Place(root), size=8, validation=0.4, none=255))
+    for path in (root / "labels").glob("[0-9]*"):
+        save(root / "labels", np.asarray(Image.open(path)) % np.uint8(255), path.name)
+    shown = [
+        load_nyuv2(Place(root), size=8, validation=0, none=none).test.target[0, -1, -1] for none in (255, 0)
+    ]
+    assert [int(number) for number in shown] == [4, 3], "another reading is another copy"
 
 
 def test_13_classes_of_folders(tmp_path: Path) -> None:
