@@ -201,14 +201,15 @@ def expect_lambda(name: str, weight: object) -> float | HasValue:
 
 
 def innermost(optimizer: object) -> Optimizer:
-    """The optimiser of PyTorch inside of what trainers put around it."""
-    while isinstance(inside := getattr(optimizer, "optimizer", None), Optimizer):
-        optimizer = inside
-    if not isinstance(optimizer, Optimizer):
+    """The optimiser of PyTorch inside of what trainers put around it, each with an attribute ``optimizer``."""
+    inner = optimizer
+    while (inside := getattr(inner, "optimizer", None)) is not None:
+        inner = inside
+    if not isinstance(inner, Optimizer):
         raise TypeError(
             f"`optimizer` (={optimizer!r}) must be a torch.optim.Optimizer, or None for whichever has Omega."
         )
-    return optimizer
+    return inner
 
 
 def holds(optimizer: Optimizer, mask: ComplementaryMask) -> bool:

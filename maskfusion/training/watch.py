@@ -146,8 +146,8 @@ def _unused(sight: Sight) -> list[str]:
 
 def _say_unused(_: Sight, layers: Sequence[str]) -> str:
     return (
-        f"has masked nothing at {_listed(layers)} so far: it did not run, or was run past its `forward`. `check(model, example)` shows what is "
-        f"heard of each modality; `attach` to layers that run."
+        f"has masked nothing at {_listed(layers)} so far, since no call came through there. `check(model, example)` shows what is heard of "
+        f"each modality; `attach` to layers that run."
     )
 
 

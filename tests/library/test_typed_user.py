@@ -44,6 +44,9 @@ def test_several_masks() -> None:
     assert_type(terms.mask, Tensor)
     tracker = mf.ComplementarityTracker(model)
     tracker.update()
+    optimizer = torch.optim.Adam(mf.parameter_groups(model, lr=1e-3))
+    assert_type(mf.total_penalty(model), Tensor)
+    assert_type(mf.penalize(optimizer, model, mf.ConstantPenalty()), mf.PenaltyHandle).remove()
     for path in tracker:
         assert_type(path, str)
         assert_type(tracker[path], mf.Tracked)

@@ -333,6 +333,22 @@ def test_accelerate(early: bool) -> None:
     same(model, wanted)
 
 
+class Wrapper:
+    """What a trainer puts around an optimiser, and no optimiser itself."""
+
+    def __init__(self, optimizer: object) -> None:
+        self.optimizer = optimizer
+
+
+def test_the_innermost_optimizer_is_the_one() -> None:
+    model = network()
+    optimizer = torch.optim.SGD(model[1].parameters(), lr=1.0)
+    mf.penalize(Wrapper(Wrapper(optimizer)), model, 0.5)
+    before = model[1].weight.detach().clone()
+    optimizer.step()
+    close(model[1].weight, before - 0.5)
+
+
 def sgd(model: nn.Module) -> torch.optim.Optimizer:
     return torch.optim.SGD(model.parameters(), lr=0.1)
 

@@ -159,8 +159,8 @@ def test_p3_a_layer_that_carries_the_mask_does_not_run() -> None:
     said = warned(lambda: [tracker.update() for _ in range(3)])
     assert [each.category for each in said] == [mf.UnusedMaskWarning]
     assert str(said[0].message) == (
-        "Mask 'complementary_mask' has masked nothing at 'unused' so far: it did not run, or was run past its `forward`. "
-        "`check(model, example)` shows what is heard of each modality; `attach` to layers that run."
+        "Mask 'complementary_mask' has masked nothing at 'unused' so far, since no call came through there. `check(model, example)` shows "
+        "what is heard of each modality; `attach` to layers that run."
     )
 
 
