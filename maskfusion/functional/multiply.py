@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 from maskfusion._checks import expect_features
 from maskfusion._typing import Float
@@ -104,6 +104,10 @@ def apply_gate(
 
     Reference: Sec. 3.2.
     """
+    given: object = features
+    if isinstance(given, fx.Proxy):  # a symbolic trace, in which this is one call
+        proxy: Any = given.tracer.create_proxy("call_function", apply_gate, (features, gate, channel_dim), {})
+        return cast("Tensor", proxy)
     expect_features("features", features, gate.numel(), channel_dim)
     return multiply_channels(features, gate, channel_dim % features.ndim)
 

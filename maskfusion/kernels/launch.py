@@ -64,17 +64,26 @@ def nearest(vectors: Tensor, codebook: Tensor) -> Tensor:
     return indices
 
 
-def assign(vectors: Tensor, codebook: Tensor, mask: Tensor | None, weight: float) -> tuple[Tensor, ...]:
-    """Give the fields of `assignment.Pass`. Counts and residuals are added up in no fixed order.
+def assign(
+    vectors: Tensor,
+    codebook: Tensor,
+    mask: Tensor | None,
+    weight: float,
+    quantized: Tensor,
+    difference: Tensor,
+    indices: Tensor,
+) -> tuple[Tensor, ...]:
+    """Do what `assignment.assign_in_blocks` does. Counts and residuals are added up in no fixed order.
 
     Args:
         vectors: ``(groups, size, dim)``, any strides.
         codebook: float32 ``(codes, dim)``.
         mask: bool ``(groups, size)``; None for all. What is not finite is not counted.
         weight: Weight of the mean squared difference in the loss.
+        quantized: Codes to fill in, shape and dtype of ``vectors``.
+        difference: Differences to fill in, with the strides of ``quantized``.
+        indices: Indices to fill in, int64 ``(groups, size)``, contiguous.
     """
-    quantized, difference = torch.empty_like(vectors), torch.empty_like(vectors)
-    indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=vectors.device)
     codes, dim = codebook.shape
     counts, residuals = codebook.new_empty(codes), torch.empty_like(codebook)
     programs = triton.cdiv(indices.numel(), tile_for(indices.numel(), dim).vectors)
@@ -85,7 +94,7 @@ def assign(vectors: Tensor, codebook: Tensor, mask: Tensor | None, weight: float
         steps.summary[(1,)](
             *(errors, counts, loss, share, perplexity, programs, codes, dim, weight), tile=SUMMED
         )
-    return quantized, indices, counts, residuals, difference, share, loss, perplexity
+    return counts, residuals, share, loss, perplexity
 
 
 def gate_backward(gradient: Tensor, features: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:

@@ -33,14 +33,14 @@ class Assignment(NamedTuple):
 
 
 class Pass(NamedTuple):
-    """The same of vectors ``(groups, size, dim)``, and what its gradient needs."""
+    """The same, and what its gradient needs."""
 
     quantized: Tensor
     indices: Tensor
+    difference: Tensor
+    """``vector - code`` where counted, else 0; shape, strides and dtype of the latents."""
     counts: Tensor
     residuals: Tensor
-    difference: Tensor
-    """``vector - code`` where counted, else 0; shape, strides and dtype of the vectors."""
     share: Tensor | float
     """One over how many numbers the mean of the loss is over: a number where it is known."""
     loss: Tensor
@@ -71,7 +71,7 @@ def assign(
     if way is Way.TRACED:
         return assign_traced(*inputs)
     if way is Way.OPERATOR:
-        quantized, indices, counts, residuals, _, _, loss, used = _assign(*inputs)
+        quantized, indices, _, counts, residuals, _, loss, used = _assign(*inputs)
         return Assignment(quantized, indices, counts.detach(), residuals.detach(), loss, used.detach())
     apply = cast("Callable[..., tuple[Tensor, ...]]", _Assigned.apply)
     return Assignment(*apply(*inputs))
@@ -108,17 +108,29 @@ def assign_traced(
     )
 
 
-def assign_in_blocks(vectors: Tensor, codebook: Tensor, mask: Tensor | None, weight: float) -> Pass:
+def assign_in_blocks(
+    vectors: Tensor,
+    codebook: Tensor,
+    mask: Tensor | None,
+    weight: float,
+    quantized: Tensor,
+    difference: Tensor,
+    indices: Tensor,
+) -> tuple[Tensor, Tensor, Tensor | float, Tensor, Tensor]:
     """Do it block by block, so that what a block needs stays in the cache.
 
     Args:
         vectors: ``(groups, size, dim)``, any strides.
         codebook: float32 ``(codes, dim)``.
-        mask: bool ``(groups, size)``; None for all.
+        mask: bool ``(groups, size)``; None for all. What is not finite is not counted.
         weight: Weight of the mean squared difference in the loss.
+        quantized: Codes to fill in, shape and dtype of ``vectors``.
+        difference: Differences to fill in, the same.
+        indices: Indices to fill in, int64 ``(groups, size)``.
+
+    Returns:
+        Counts, residuals, share, loss and perplexity, as in `Pass`.
     """
-    quantized, difference = torch.empty_like(vectors), torch.empty_like(vectors)
-    indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=vectors.device)
     one = _Block(codebook, vectors)
     for cut in blocks(vectors, len(codebook)):
         one(vectors[cut], None if mask is None else mask[cut], quantized[cut], difference[cut], indices[cut])
@@ -126,9 +138,7 @@ def assign_in_blocks(vectors: Tensor, codebook: Tensor, mask: Tensor | None, wei
     hits: Tensor | float = total.item() if total.device.type == "cpu" else total
     share = 1 / (hits * codebook.shape[1])
     used = torch.special.entr(one.counts / hits).sum().exp_()
-    return Pass(
-        quantized, indices, one.counts, one.residuals, difference, share, one.error * (share * weight), used
-    )
+    return one.counts, one.residuals, share, one.error * (share * weight), used
 
 
 class _Block:
@@ -184,19 +194,24 @@ def is_known_finite(number: Tensor) -> bool:
 def _assign_at_once(
     z: Tensor, codebook: Tensor, mask: Tensor | None, channel_dim: int, weight: float
 ) -> tuple[Any, ...]:
-    """Fields of a `Pass`, in the shape of the latents."""
-    found: tuple[Any, ...]
-    vectors, last = as_vectors(z, channel_dim), z.movedim(channel_dim, -1).shape
-    real = None if mask is None else mask.reshape(vectors.shape[:2])
+    """Fields of a `Pass`, none of them a view, so that they can be changed in place."""
+    vectors = as_vectors(z, channel_dim)
+    shape, real = vectors.shape[:2], None if mask is None else mask.reshape(vectors.shape[:2])
+    quantized, difference = _filled_by_vectors(z, channel_dim), _filled_by_vectors(z, channel_dim)
+    indices = torch.empty(z.movedim(channel_dim, -1).shape[:-1], dtype=torch.int64, device=z.device)
+    into = as_vectors(quantized, channel_dim), as_vectors(difference, channel_dim), indices.view(shape)
     if way_for(z, codebook.shape[1]) is Way.KERNELS:
         from maskfusion.kernels import launch
 
-        found = launch.assign(vectors, codebook, real, weight)
-    else:
-        found = assign_in_blocks(vectors, codebook, real, weight)
-    quantized, indices, counts, residuals, difference, *numbers = found
-    quantized, difference = (each.view(last).movedim(-1, channel_dim) for each in (quantized, difference))
-    return quantized, indices.view(last[:-1]), counts, residuals, difference, *numbers
+        return quantized, indices, difference, *launch.assign(vectors, codebook, real, weight, *into)
+    return quantized, indices, difference, *assign_in_blocks(vectors, codebook, real, weight, *into)
+
+
+def _filled_by_vectors(z: Tensor, channel_dim: int) -> Tensor:
+    """An empty tensor like ``z``, in another order of memory where that one cannot be viewed as vectors."""
+    like = torch.empty_like(z)
+    viewed = as_vectors(like, channel_dim).data_ptr() == like.data_ptr()
+    return like if viewed else torch.empty(z.shape, dtype=z.dtype, device=z.device)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -236,7 +251,7 @@ class _Assigned(torch.autograd.Function):
         z, codebook, mask, channel_dim, commitment_weight, codebook_weight = inputs
         found = _assign_at_once(z, codebook, mask, channel_dim, commitment_weight + codebook_weight)
         _save(ctx, inputs, found)
-        quantized, indices, counts, residuals, _, _, loss, used = found
+        quantized, indices, _, counts, residuals, _, loss, used = found
         ctx.mark_non_differentiable(indices, counts, residuals, used)
         return quantized, indices, counts, residuals, loss, used
 
@@ -278,7 +293,7 @@ def _(
     quantized, difference = torch.empty_like(z), torch.empty_like(z)
     counts, residuals = codebook.new_empty(codebook.shape[0]), torch.empty_like(codebook)
     share, loss, used = (codebook.new_empty(()) for _ in range(3))
-    return quantized, indices, counts, residuals, difference, share, loss, used
+    return quantized, indices, difference, counts, residuals, share, loss, used
 
 
 def _backward_of_operator(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:

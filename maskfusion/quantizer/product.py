@@ -1,19 +1,19 @@
 """Several quantisers side by side, each for its share of the channels."""
 
 from collections.abc import Iterable
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
-from maskfusion._checks import expect_features, expect_quantizers
+from maskfusion._checks import expect_features
 from maskfusion._typing import Bool, Float, Int
 from maskfusion.quantizer.quantized import Quantized
 from maskfusion.quantizer.quantizer import VectorQuantizer
+from maskfusion.quantizer.several import SeveralQuantizers
 
 
-class ProductQuantizer(nn.Module):
+class ProductQuantizer(SeveralQuantizers):
     """Split the channels into parts and quantise each with its own codebook: several heads, or a product codebook.
 
     Args:
@@ -37,11 +37,9 @@ class ProductQuantizer(nn.Module):
     """
 
     def __init__(self, quantizers: Iterable[VectorQuantizer]) -> None:
-        super().__init__()
-        checked = expect_quantizers(quantizers, VectorQuantizer, ("channel_dim",))
-        self.quantizers = nn.ModuleList(checked)
-        self.channel_dim: int = checked[0].channel_dim
-        self.dims: list[int] = [quantizer.dim for quantizer in checked]
+        super().__init__(quantizers, ("channel_dim",))
+        self.channel_dim: int = self._each()[0].channel_dim
+        self.dims: list[int] = [quantizer.dim for quantizer in self._each()]
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
@@ -77,6 +75,3 @@ class ProductQuantizer(nn.Module):
             )
         parts = zip(self._each(), indices.unbind(-1), strict=True)
         return torch.cat([quantizer.decode(part) for quantizer, part in parts], self.channel_dim)
-
-    def _each(self) -> list[VectorQuantizer]:
-        return cast("list[VectorQuantizer]", list(self.quantizers))

@@ -2,20 +2,19 @@
 
 from collections.abc import Iterable
 from functools import reduce
-from typing import cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import override
 
-from maskfusion._checks import expect_quantizers
 from maskfusion._typing import Bool, Float, Int
 from maskfusion.functional.gradients import straight_through
 from maskfusion.quantizer.quantized import Quantized
 from maskfusion.quantizer.quantizer import VectorQuantizer, look_up
+from maskfusion.quantizer.several import SeveralQuantizers
 
 
-class ResidualQuantizer(nn.Module):
+class ResidualQuantizer(SeveralQuantizers):
     r"""Quantise, then quantise what is left, and so on; the codes add up.
 
     .. math:: \hat z = \sum_i \hat r_i, \qquad r_1 = z, \qquad r_{i+1} = r_i - \hat r_i
@@ -40,10 +39,7 @@ class ResidualQuantizer(nn.Module):
     """
 
     def __init__(self, quantizers: Iterable[VectorQuantizer]) -> None:
-        super().__init__()
-        self.quantizers = nn.ModuleList(
-            expect_quantizers(quantizers, VectorQuantizer, ("dim", "channel_dim"))
-        )
+        super().__init__(quantizers, ("dim", "channel_dim"))
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
@@ -81,9 +77,6 @@ class ResidualQuantizer(nn.Module):
             )
         parts = zip(self._each(), indices.unbind(-1), strict=False)
         return _total([quantizer.decode(part) for quantizer, part in parts])
-
-    def _each(self) -> list[VectorQuantizer]:
-        return cast("list[VectorQuantizer]", list(self.quantizers))
 
 
 def _total(codes: list[Tensor]) -> Tensor:
