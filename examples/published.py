@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from examples.data.contract import Modality
+from examples.errors import UserError
 from examples.methods import create
 from examples.nets.model import FusionModel
 from examples.recipes import load_recipe, recipe_path
@@ -37,7 +38,7 @@ def published_model(state: Mapping[str, Tensor]) -> FusionModel:
         state: ``state_dict`` of the published `Model`, of mode "multimodal" for CREMA-D or RML, with any number of classes.
 
     Raises:
-        ValueError: Names or shapes do not fit; names them.
+        UserError: Names or shapes do not fit; names them.
     """
     recipe = load_recipe(recipe_path(_RECIPE))
     row = recipe.comparison[_ROW]
@@ -56,7 +57,7 @@ def load_published(model: FusionModel, state: Mapping[str, Tensor]) -> FusionMod
         state: ``state_dict`` of the published `Model`.
 
     Raises:
-        ValueError: Names or shapes do not fit; names them, and leaves the model as it was.
+        UserError: Names or shapes do not fit; names them, and leaves the model as it was.
     """
     wanted = model.state_dict()
     names = _names(wanted)
@@ -71,7 +72,7 @@ def load_published(model: FusionModel, state: Mapping[str, Tensor]) -> FusionMod
     }
     if any(faults.values()):
         said = "; ".join(f"{fault} {', '.join(found)}" for fault, found in faults.items() if found)
-        raise ValueError(f"`state` must be that of the published multimodal model: it {said}.")
+        raise UserError(f"`state` must be that of the published multimodal model: it {said}.")
     started = {name: torch.ones_like(value) for name, value in wanted.items() if name.endswith("initialized")}
     model.load_state_dict({here: _squeezed(name, state[name]) for name, here in names.items()} | started)
     return model
@@ -101,7 +102,7 @@ def published_quantizer(state: Mapping[str, Tensor], modality: str) -> VectorQua
         modality: "image" or "audio", as it is called there.
     """
     if modality not in MODALITIES:
-        raise ValueError(f"`modality` (='{modality}') must be one of {list(MODALITIES)}.")
+        raise UserError(f"`modality` (='{modality}') must be one of {list(MODALITIES)}.")
     codebook = _entry(state, f"_vq_vae_{modality}._embedding.weight")
     codes, dim = codebook.shape
     quantizer = VectorQuantizer(dim, codes, restart_threshold=0.0)
@@ -114,7 +115,7 @@ def published_quantizer(state: Mapping[str, Tensor], modality: str) -> VectorQua
 
 def _entry(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
-        raise ValueError(f"`state` must be that of the published multimodal model: it lacks {name}.")
+        raise UserError(f"`state` must be that of the published multimodal model: it lacks {name}.")
     return state[name]
 
 
@@ -193,7 +194,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parser.parse_args(arguments)
     try:
         model = published_model(torch.load(parsed.checkpoint, map_location="cpu", weights_only=True))
-    except (FileNotFoundError, UnpicklingError, ValueError) as error:
+    except (FileNotFoundError, UnpicklingError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     tracker = ComplementarityTracker(model)

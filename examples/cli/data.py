@@ -1,16 +1,50 @@
-"""The table of ``python -m examples data check``."""
+"""``python -m examples data check``: look at the files of a data set before anything waits for them."""
 
 from collections.abc import Sequence
 
+from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from examples.cli.options import add_place_arguments, parsed_place
+from examples.data import DATA_SETS, find
 from examples.data.place import Finding
 
 
-def checked(name: str, findings: Sequence[Finding]) -> Table:
-    """Return what `data check` found, one line each."""
+def arguments() -> ArgumentParser:
+    """Return the parser of the command's own arguments."""
+    parser, check = ArgumentParser(), ArgumentParser()
+    check.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}.")
+    add_place_arguments(check)
+    parser.add_subcommands(required=True).add_subcommand("check", check, help="Verify layout and counts.")
+    return parser
+
+
+def run(parsed: Namespace, typed: str) -> int:
+    """Run the command and return the exit status.
+
+    Args:
+        parsed: From the parser.
+        typed: The whole command.
+
+    Raises:
+        UserError: There is no such data set, or a file of it is missing or damaged; says what.
+    """
+    del typed
+    console, name = Console(), parsed.check.name
+    data_set = find(name)
+    findings = data_set.check(parsed_place(parsed.check))
+    console.print(_table(name, findings))
+    if all(finding.good for finding in findings):
+        console.print("All there.")
+        return 0
+    console.print(data_set.source, highlight=False)
+    return 1
+
+
+def _table(name: str, findings: Sequence[Finding]) -> Table:
     made = Table(title=f"{name}: what is there", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
     for column in ("", "expected", "found", ""):
         made.add_column(column, overflow="fold")

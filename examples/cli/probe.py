@@ -1,12 +1,9 @@
-"""The command ``python -m examples probe``: load trained runs, probe their channels, print one table."""
+"""``python -m examples probe``: load trained runs, probe their channels, print one table."""
 
-import shlex
 import time
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
@@ -14,15 +11,14 @@ from rich.console import Console
 from examples.cli.options import add_place_arguments, parsed_place
 from examples.probes.records import Probe, ProbeResults, write_probes
 from examples.probes.settings import Settings
+from examples.probes.shared import shared_recipe
 from examples.probes.table import show
 from examples.results.origin import machine, versions
 from examples.run.folder import RunFolder
-
-_OF_A_ROW = ("method", "quantise", "arguments", "settings")
-_OF_A_RUN = ("row", "seed", "start", "tune", "versions", *_OF_A_ROW)  # keys of a plan that may be different
+from examples.typed import build
 
 
-def probe_parser() -> ArgumentParser:
+def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser = ArgumentParser()
     parser.add_argument("runs", type=Path, nargs="+", help="Folders of trained runs, of one data set.")
@@ -39,27 +35,22 @@ def probe_parser() -> ArgumentParser:
     return parser
 
 
-def probe(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+def run(parsed: Namespace, typed: str) -> int:
     """Run the command and return the exit status.
 
-    Each run's own probes go into its folder as ``probes.json``; those of all runs into `output`.
-
     Args:
-        parser: From `probe_parser`.
-        parsed: What it parsed.
-        arguments: What was typed after ``python -m examples``.
+        parsed: From the parser.
+        typed: The whole command, for the record.
 
     Raises:
-        FileNotFoundError: There is no run, or no checkpoint, or no data.
-        ValueError: A setting, or the runs, are wrong; says what.
+        UserError: There is no run, checkpoint or data, or a setting is wrong; says what.
     """
     from examples.probes.experiment import probe_run  # noqa: PLC0415 - takes seconds
     from examples.run.trained import load_trained  # noqa: PLC0415
 
     start, console = time.perf_counter(), Console()
-    made = parser.instantiate(parsed)
-    values = {key.name: made[key.name] for key in fields(Settings)}
-    settings = Settings(**{**values, "labels": tuple(parsed.labels or ())})
+    values = {key.name: parsed[key.name] for key in fields(Settings)}
+    settings = build(Settings, {**values, "labels": tuple(parsed.labels or ())})
     place = parsed_place(parsed)
     plans = [RunFolder(path).read_plan() for path in parsed.runs]
     recipe = shared_recipe(plans)
@@ -78,7 +69,7 @@ def probe(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
         data=recipe["data"],
         part=settings.part,
         learned=settings.part != "test",
-        command=shlex.join(["python", "-m", "examples", *arguments]),
+        command=typed,
         settings=asdict(settings),
         recipe=recipe,
         versions={**versions(), "scikit-learn": version("scikit-learn")},
@@ -90,26 +81,3 @@ def probe(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -
     show(results, console)
     console.print(f"\nIn {parsed.output}", highlight=False, soft_wrap=True)
     return 0
-
-
-def shared_recipe(plans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the settings that all runs share, and those of each row under "comparison".
-
-    Args:
-        plans: What each run was asked for.
-
-    Raises:
-        ValueError: The runs are of several data sets, or of other settings; says which.
-    """
-    recipe = {key: value for key, value in plans[0].items() if key not in _OF_A_RUN}
-    rows: dict[str, dict[str, Any]] = {}
-    for plan in plans:
-        own = {key: plan[key] for key in _OF_A_ROW}
-        known = rows.setdefault(plan["row"], own)
-        differ = [key for key in recipe if plan[key] != recipe[key]]
-        differ += [f"{plan['row']}.{key}" for key in own if own[key] != known[key]]
-        if differ:
-            raise ValueError(
-                f"`runs` must differ in row and seed only, and do in {differ}; probe them apart."
-            )
-    return {**recipe, "comparison": rows}

@@ -1,19 +1,18 @@
-"""The command ``python -m examples report``: read runs, look at their networks, write one page."""
+"""``python -m examples report``: read runs, look at their networks, write one page."""
 
-import shlex
-from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
+from examples.errors import UserError
 
 _MEGABYTE = 1_000_000
 _LARGE = 10  # megabytes
 
 
-def report_parser() -> ArgumentParser:
+def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser = ArgumentParser()
     parser.add_argument(
@@ -25,25 +24,22 @@ def report_parser() -> ArgumentParser:
     return parser
 
 
-def report(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+def run(parsed: Namespace, typed: str) -> int:
     """Run the command and return the exit status.
 
     Args:
-        parser: From `report_parser`.
-        parsed: What it parsed.
-        arguments: What was typed after ``python -m examples``.
+        parsed: From the parser.
+        typed: The whole command, for the record.
 
     Raises:
-        FileNotFoundError: A folder holds no run, or the data is not there.
-        ValueError: An argument or a file is wrong, or the runs are of several data sets; says what.
+        UserError: A folder holds no run, an argument or a file is wrong, or the runs are of several data sets; says what.
     """
-    del parser
     from examples.report.page import render  # noqa: PLC0415 - takes seconds
     from examples.report.subjects import gather  # noqa: PLC0415 - takes seconds
     from examples.report.views import view  # noqa: PLC0415 - takes seconds
 
     if parsed.samples < 1:
-        raise ValueError(f"`samples` (={parsed.samples}) must be at least 1.")
+        raise UserError(f"`samples` (={parsed.samples}) must be at least 1.")
     console = Console()
     given = gather(parsed.runs, parsed_place(parsed))
     root = None if parsed.root is None else str(parsed.root)
@@ -51,7 +47,7 @@ def report(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) 
         view(subject, number, root=root, samples=parsed.samples)
         for number, subject in enumerate(given.subjects)
     ]
-    page = render(given, views, command=shlex.join(["python", "-m", "examples", *arguments]))
+    page = render(given, views, command=typed)
     parsed.output.parent.mkdir(parents=True, exist_ok=True)
     parsed.output.write_text(page, encoding="utf-8")
     size = len(page.encode()) / _MEGABYTE

@@ -1,19 +1,18 @@
-"""The command ``python -m examples zeta``: make the trials, or read them, and draw."""
+"""``python -m examples zeta``: make the trials, or read them, and draw."""
 
-import shlex
-from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
+from examples.typed import build
 from examples.zeta.experiment import experiment, plan
 from examples.zeta.records import ZetaResults
 from examples.zeta.trial import Settings
 
 
-def zeta_parser() -> ArgumentParser:
+def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser = ArgumentParser()
     parser.add_class_arguments(Settings, fail_untyped=True)
@@ -26,17 +25,15 @@ def zeta_parser() -> ArgumentParser:
     return parser
 
 
-def zeta(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) -> int:
+def run(parsed: Namespace, typed: str) -> int:
     """Run the command and return the exit status.
 
     Args:
-        parser: From `zeta_parser`.
-        parsed: What it parsed.
-        arguments: What was typed after ``python -m examples``.
+        parsed: From the parser.
+        typed: The whole command, for the record.
 
     Raises:
-        FileNotFoundError: There is no file to read.
-        ValueError: A setting, the name of a dial, or the file is wrong; says what.
+        UserError: There is no file to read, a setting is wrong, or there is no such dial; says what.
     """
     from examples.zeta.figure import draw  # noqa: PLC0415 - takes a second
 
@@ -44,13 +41,10 @@ def zeta(parser: ArgumentParser, parsed: Namespace, arguments: Sequence[str]) ->
     if parsed.read is not None:
         results = ZetaResults.read(parsed.read)
     else:
-        made = parser.instantiate(parsed)
-        settings = Settings(**{key.name: made[key.name] for key in fields(Settings)})
-        command = shlex.join(["python", "-m", "examples", *arguments])
+        settings = build(Settings, {key.name: parsed[key.name] for key in fields(Settings)})
+        jobs = plan(settings, parsed.dials)
         try:
-            results = experiment(
-                plan(settings, parsed.dials), workers=parsed.workers, command=command, console=console
-            )
+            results = experiment(jobs, workers=parsed.workers, command=typed, console=console)
         except KeyboardInterrupt:
             Console(stderr=True).print("Stopped; nothing was written.")
             return 130

@@ -9,16 +9,18 @@ from statistics import fmean
 
 from rich.console import Console
 
-from examples.compare.pool import Bar, Job, run_all
-from examples.data import load
+from examples.compare.bar import Bar
+from examples.compare.jobs import Job, run_all
 from examples.data.contract import MultimodalData
 from examples.data.place import Place
+from examples.errors import UserError
 from examples.methods import create
 from examples.recipes import Recipe, Value
 from examples.results import METRICS, Failure, Results, Run, Trial
 from examples.results.origin import machine, versions
 from examples.run.folder import RunFolder
 from examples.run.hardware import Hardware
+from examples.run.loading import loaded
 from examples.run.start import Start
 
 TUNING_SEED = 1000
@@ -53,8 +55,8 @@ class Study:
         """Find out what is wrong before the first run.
 
         Raises:
-            FileNotFoundError: The data is not where it should be.
-            ValueError: The recipe, or a data file, is wrong; says what.
+            UserError: The data is not where it should be.
+            UserError: The recipe, or a data file, is wrong; says what.
         """
         recipe, data = self.recipe, self.data()
         recipe.network.expect_pooled(data.modalities)
@@ -63,15 +65,14 @@ class Study:
                 own = recipe.of_row(name, trial).comparison[name]
                 create(own.method, own.arguments).inputs(list(data.modalities))
         if recipe.select == "validation" and data.validation is None:
-            raise ValueError(
+            raise UserError(
                 f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
             )
 
     def data(self) -> MultimodalData:
         """Load the data of the first seed."""
-        return load(
-            self.recipe.data, self.place, seed=self.recipe.first_seed, options=self.recipe.data_options
-        )
+        recipe = self.recipe
+        return loaded(recipe.data, self.place, seed=recipe.first_seed, options=recipe.data_options)
 
     def trials(self) -> list[tuple[Job, dict[str, Value]]]:
         """Return a job for each trial of each row with each tuning seed; none for rows with one trial."""
@@ -110,7 +111,7 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         console: Where progress is shown.
 
     Raises:
-        ValueError: A run with other settings lies where one of these is to go.
+        UserError: A run with other settings lies where one of these is to go.
     """
     start, recipe = time.perf_counter(), study.recipe
     rows, trials = recipe.rows(study.rows), study.trials()

@@ -1,8 +1,8 @@
 """Methods by name. A new one is a file with a frozen dataclass and a line in `METHODS`."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import MISSING, fields
+from collections.abc import Mapping
 
+from examples.errors import UserError
 from examples.methods.base import Method
 from examples.methods.complementary_mask import MaskedFusion
 from examples.methods.concatenation import Concatenation
@@ -16,6 +16,7 @@ from examples.methods.pmr import PMR
 from examples.methods.uniform_losses import MaskedUniformLosses, UniformLosses
 from examples.methods.unimodal import Unimodal
 from examples.methods.weakest_first import WeakestFirst
+from examples.typed import build
 
 METHODS: dict[str, type[Method]] = {
     "unimodal": Unimodal,
@@ -40,18 +41,11 @@ def create(name: str, arguments: Mapping[str, object]) -> Method:
 
     Args:
         name: A key of `METHODS`.
-        arguments: The method's own arguments; unknown and missing ones are refused by name.
+        arguments: The method's own arguments.
+
+    Raises:
+        UserError: There is no such method; or an argument is unknown, missing or wrong; names it.
     """
     if name not in METHODS:
-        raise ValueError(f"`method` (='{name}') must be one of {sorted(METHODS)}.")
-    known = {field.name: field for field in fields(METHODS[name])}
-    unknown = sorted(set(arguments) - set(known))
-    if unknown:
-        raise ValueError(
-            f"`arguments` of method '{name}' has unknown keys {unknown}; it knows {sorted(known)}."
-        )
-    missing = [key for key, value in known.items() if value.default is MISSING and key not in arguments]
-    if missing:
-        raise ValueError(f"`arguments` of method '{name}' lacks {missing}.")
-    make: Callable[..., Method] = METHODS[name]
-    return make(**arguments)
+        raise UserError(f"`method` (='{name}') must be one of {sorted(METHODS)}.")
+    return build(METHODS[name], arguments, f"`arguments` of method '{name}'")

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
+from pydantic import ConfigDict
 from torch import nn
 
 from examples.data.contract import Batch, Samples
 from examples.methods.loss import PaperLoss
 from examples.nets.model import FusionModel, FusionOutput
 from examples.recipes import LossWeights
+from examples.typed import KNOWN_KEYS
 
 
 @dataclass(frozen=True)
@@ -20,8 +23,7 @@ class Method:
     another method's calls `super()`, so that two methods are combined by inheriting both.
     """
 
-    def __post_init__(self) -> None:
-        """Refuse impossible arguments."""
+    __pydantic_config__: ClassVar[ConfigDict] = KNOWN_KEYS  # of `create`, which checks types and ranges
 
     def inputs(self, available: Sequence[str]) -> list[str]:
         """Choose the modalities that the network sees. Once, before it is built."""

@@ -1,6 +1,7 @@
 """The method of the paper: a learned mask on the concatenated channels, and a penalty on keeping them."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from torch import nn
 
@@ -27,12 +28,7 @@ class MaskedFusion(Method):
     mask_weight: float = 1e-4
     init: float = 0.1
     threshold: float = 0.05
-    penalty: str = "signed"
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown penalty."""
-        if self.penalty not in PENALTIES:
-            raise ValueError(f"`penalty` (='{self.penalty}') must be one of {sorted(PENALTIES)}.")
+    penalty: Literal["signed", "absolute", "positive"] = "signed"
 
     def configure(self, model: FusionModel) -> None:
         """Wrap the fusion in a mask."""

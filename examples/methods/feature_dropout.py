@@ -1,6 +1,9 @@
 """Channels dropped at random, the baseline "Drop." of Table 2."""
 
 from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from examples.methods.base import Method
 from examples.nets.model import FusionModel
@@ -27,13 +30,8 @@ class FeatureDropout(Method):
     Reference: Sec. 4.1, row "Drop."; Srivastava et al., "Dropout", JMLR 2014.
     """
 
-    p: float = 0.5
-    variant: str = "corrected"
-
-    def __post_init__(self) -> None:
-        """Refuse an unknown variant."""
-        if self.variant not in VARIANTS:
-            raise ValueError(f"`variant` (='{self.variant}') must be one of {sorted(VARIANTS)}.")
+    p: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    variant: Literal["corrected", "published"] = "corrected"
 
     def configure(self, model: FusionModel) -> None:
         """Wrap the fusion in a mask that is drawn, not learned."""

@@ -15,13 +15,15 @@ Alg. 1 (estimate), Alg. 2 (offline and online).
 import copy
 import math
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
+from pydantic import Field, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from examples.data.contract import UNSCORED, Batch, Samples
+from examples.errors import UserError
 from examples.methods.base import Method
 from examples.methods.loss import PaperLoss
 from examples.methods.processes import summed
@@ -54,32 +56,13 @@ class GradientBlending(Method):
     """
 
     estimate: Literal["online", "offline"] = "online"
-    super_epoch: int = 10
-    held_out: float = 0.1
+    super_epoch: PositiveInt = 10
+    held_out: Annotated[float, Field(gt=0, lt=1)] = 0.1
     gain: Literal["change", "level"] = "change"
-    smallest: float = 1e-4
+    smallest: PositiveFloat = 1e-4
     optimizer: Literal["adamw", "sgd"] = "adamw"
-    learning_rate: float = 1e-3
-    batch_size: int = 32
-
-    def __post_init__(self) -> None:
-        """Refuse impossible arguments."""
-        choices = {
-            "estimate": ("online", "offline"),
-            "gain": ("change", "level"),
-            "optimizer": ("adamw", "sgd"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"`{name}` (='{getattr(self, name)}') must be one of {list(known)}.")
-        for name in ("super_epoch", "batch_size"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least 1.")
-        for name in ("smallest", "learning_rate"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be above 0.")
-        if not 0 < self.held_out < 1:
-            raise ValueError(f"`held_out` (={self.held_out}) must be in (0, 1).")
+    learning_rate: PositiveFloat = 1e-3
+    batch_size: PositiveInt = 32
 
     def configure(self, model: FusionModel) -> None:
         """Add the heads, the weights (one a modality, the joint one last) and a counter of epochs."""
@@ -96,7 +79,7 @@ class GradientBlending(Method):
     def parts(self, train: Samples) -> tuple[Samples, Samples]:
         """Return the samples to learn from and those that are held out, at least one of each."""
         if len(train) < 2:
-            raise ValueError(f"`train` (={len(train)} samples) must have at least two, one to hold out.")
+            raise UserError(f"`train` (={len(train)} samples) must have at least two, one to hold out.")
         count = min(max(1, round(self.held_out * len(train))), len(train) - 1)
         order = torch.randperm(len(train), generator=torch.Generator().manual_seed(0))
         return train.part(order[count:].sort().values), train.part(order[:count].sort().values)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from pydantic import PositiveFloat
 from torch import Tensor, nn
 
 from examples.data.contract import Batch
@@ -87,12 +88,7 @@ class MMPareto(Method):
     2024.
     """
 
-    boost: float = 1.5
-
-    def __post_init__(self) -> None:
-        """Refuse to stand still or to climb."""
-        if self.boost <= 0:
-            raise ValueError(f"`boost` (={self.boost}) must be above 0.")
+    boost: PositiveFloat = 1.5
 
     def configure(self, model: FusionModel) -> None:
         """Add the heads."""

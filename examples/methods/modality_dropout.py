@@ -2,10 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field
 from torch import Tensor, nn
 
+from examples.errors import UserError
 from examples.methods.base import Method
 from examples.nets.model import FusionModel
 
@@ -55,17 +58,12 @@ class ModalityDropout(Method):
     Reference: Neverova et al., "ModDrop", TPAMI 2016; Xiao et al., "Audiovisual SlowFast Networks", 2020.
     """
 
-    p: float = 0.5
-
-    def __post_init__(self) -> None:
-        """Refuse what is no probability."""
-        if not 0 <= self.p <= 1:
-            raise ValueError(f"`p` (={self.p}) must be in [0, 1].")
+    p: Annotated[float, Field(ge=0, le=1)] = 0.5
 
     def inputs(self, available: Sequence[str]) -> list[str]:
         """Take all, of which there must be two."""
         if len(available) < 2:
-            raise ValueError(f"`available` (={list(available)}) must be two modalities or more to drop one.")
+            raise UserError(f"`available` (={list(available)}) must be two modalities or more to drop one.")
         return super().inputs(available)
 
     def configure(self, model: FusionModel) -> None:

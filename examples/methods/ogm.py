@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from examples.data.contract import UNSCORED, Batch, Samples
+from examples.errors import UserError
 from examples.methods.base import Method
 from examples.methods.processes import summed
 from examples.methods.uniform_losses import WithUnimodalLosses
@@ -49,7 +51,7 @@ class OGM(Method):
         last: Epoch in which it ends; published: 50.
     """
 
-    alpha: float = 0.8
+    alpha: NonNegativeFloat = 0.8
     noise: bool = True
     contribution: Literal["zeroed", "heads"] = "zeroed"
     against: Literal["weakest", "others"] = "weakest"
@@ -57,29 +59,16 @@ class OGM(Method):
     first: int = 0
     last: int = 50
 
-    def __post_init__(self) -> None:
-        """Refuse impossible arguments."""
-        choices = {
-            "contribution": ("zeroed", "heads"),
-            "against": ("weakest", "others"),
-            "weights": ("all", "convolutions"),
-        }
-        for name, known in choices.items():
-            if getattr(self, name) not in known:
-                raise ValueError(f"`{name}` (='{getattr(self, name)}') must be one of {list(known)}.")
-        if self.alpha < 0:
-            raise ValueError(f"`alpha` (={self.alpha}) must be at least 0.")
-
     def configure(self, model: FusionModel) -> None:
         """Add a counter of epochs and, where they are asked for, the heads."""
         super().configure(model)
         if len(model.channels) < 2:
-            raise ValueError(
+            raise UserError(
                 f"`modalities` (={list(model.channels)}) must be at least two for method 'ogm', which compares them."
             )
         lacking = [name for name, encoder in model.encoders.items() if not self._scaled(encoder)]
         if lacking:
-            raise ValueError(
+            raise UserError(
                 f"`weights` (='{self.weights}') leaves nothing to scale in the encoders of {lacking}."
             )
         model.register_buffer("epochs_seen", torch.tensor(0))

@@ -17,14 +17,16 @@ Reference: Fan et al., PMR: Prototypical Modal Rebalance for Multimodal Learning
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, cast
+from typing import Annotated, Literal, NamedTuple, cast
 
 import torch
+from pydantic import Field, NonNegativeFloat, NonNegativeInt
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
 from examples.data.batches import Draw
 from examples.data.contract import UNSCORED, Batch, Samples
+from examples.errors import UserError
 from examples.methods.base import Method
 from examples.methods.processes import summed
 from examples.nets.heads import ClassificationHead
@@ -51,36 +53,24 @@ class PMR(Method):
         coefficients: "paper", beta as above; or "code", 1 for every modality that is behind the first one.
     """
 
-    alpha: float = 1.0
-    entropy: float = 0.01
-    entropy_epochs: int = 10
+    alpha: NonNegativeFloat = 1.0
+    entropy: NonNegativeFloat = 0.01
+    entropy_epochs: NonNegativeInt = 10
     prototype_epochs: int | None = None
-    momentum: float = 0.0
-    share: float = 0.1
+    momentum: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    share: Annotated[float, Field(gt=0, le=1)] = 0.1
     coefficients: Literal["paper", "code"] = "paper"
-
-    def __post_init__(self) -> None:
-        """Refuse impossible arguments."""
-        for name in ("alpha", "entropy", "entropy_epochs"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least 0.")
-        if not 0 <= self.momentum < 1:
-            raise ValueError(f"`momentum` (={self.momentum}) must be in [0, 1).")
-        if not 0 < self.share <= 1:
-            raise ValueError(f"`share` (={self.share}) must be in (0, 1].")
-        if self.coefficients not in ("paper", "code"):
-            raise ValueError(f"`coefficients` (='{self.coefficients}') must be one of ['paper', 'code'].")
 
     def configure(self, model: FusionModel) -> None:
         """Add the prototypes."""
         super().configure(model)
         if len(model.channels) < 2:
-            raise ValueError(
+            raise UserError(
                 f"`modalities` (={list(model.channels)}) must be at least two for method 'pmr', which compares them."
             )
         one_class = isinstance(model.head, ClassificationHead)
         if not one_class:
-            raise ValueError("`task` must be classification for method 'pmr': a sample needs one class.")
+            raise UserError("`task` must be classification for method 'pmr': a sample needs one class.")
         model.add_module("prototypes", Prototypes(model.channels, model.classes))
 
     def loss(self, weights: LossWeights) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pydantic import NonNegativeFloat
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
@@ -55,14 +56,8 @@ class UniformLosses(Method):
     Assistance", ICML 2024. The vote is ours.
     """
 
-    weight: float = 1.0
+    weight: NonNegativeFloat = 1.0
     vote: bool = False
-
-    def __post_init__(self) -> None:
-        """Refuse a weight that would turn the losses round."""
-        super().__post_init__()
-        if self.weight < 0:
-            raise ValueError(f"`weight` (={self.weight}) must be at least 0.")
 
     def configure(self, model: FusionModel) -> None:
         """Add the heads."""

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from examples.errors import UserError
 from examples.methods.base import Method
 
 
@@ -19,5 +20,5 @@ class Unimodal(Method):
     def inputs(self, available: Sequence[str]) -> list[str]:
         """Choose the one modality."""
         if self.modality not in available:
-            raise ValueError(f"`modality` (='{self.modality}') must be one of {list(available)}.")
+            raise UserError(f"`modality` (='{self.modality}') must be one of {list(available)}.")
         return [self.modality]

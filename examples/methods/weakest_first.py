@@ -1,8 +1,10 @@
 """The encoder of the modality that is behind learns first, the others wait."""
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field, NonNegativeInt, PositiveFloat
 
 from examples.data.contract import Batch, Samples
 from examples.methods.processes import summed
@@ -29,17 +31,9 @@ class WeakestFirst(UniformLosses):
     Distillation", ICCV 2025, without its distillation.
     """
 
-    epochs: int = 30
-    decay: float = 0.9
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers; and no weight, since heads that do not learn cannot judge."""
-        if self.weight <= 0:
-            raise ValueError(f"`weight` (={self.weight}) must be above 0.")
-        if self.epochs < 0:
-            raise ValueError(f"`epochs` (={self.epochs}) must be at least 0.")
-        if not 0 <= self.decay < 1:
-            raise ValueError(f"`decay` (={self.decay}) must be in [0, 1).")
+    weight: PositiveFloat = 1.0  # heads that do not learn cannot judge
+    epochs: NonNegativeInt = 30
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.9
 
     def configure(self, model: FusionModel) -> None:
         """Add heads, and buffers for how they do and since when."""

@@ -9,6 +9,7 @@ from typing import TypeAlias
 from torch import Tensor, nn
 
 from examples.data.contract import Modality
+from examples.errors import UserError
 from examples.nets.blocks import CONVOLUTION, NORM, POOL, residual_maps, residual_vectors
 from examples.nets.resnet import ResNet18
 from examples.recipes import Network
@@ -36,7 +37,7 @@ class MapEncoder(nn.Module):
         super().__init__()
         channels, *sizes = shape
         if min(sizes) < _SMALLEST:
-            raise ValueError(f"`shape` (={shape}) must be at least {_SMALLEST} wide, it is halved twice.")
+            raise UserError(f"`shape` (={shape}) must be at least {_SMALLEST} wide, it is halved twice.")
         rank, width = len(sizes), network.width
         half = max(width // 2, 1)
         conv, norm = CONVOLUTION[rank], NORM[rank]
@@ -125,7 +126,7 @@ def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Enc
     """
     if modality.kind == "vector":
         if pooling:
-            raise ValueError(f"`pooling` (={pooling}) of a vector must be 0, there is nothing to pool.")
+            raise UserError(f"`pooling` (={pooling}) of a vector must be 0, there is nothing to pool.")
         return VectorEncoder(modality.shape[0], network)
     if modality.kind == "image" and network.encoder == "resnet18":
         return ResNetEncoder(modality.shape, network, pooling)

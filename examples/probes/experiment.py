@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from examples.data.splits import PARTS
+from examples.errors import UserError
 from examples.probes.features import ALL, TARGET, Numbers, Read, Values, halves, labels_of, read
 from examples.probes.groups import TOGETHER
 from examples.probes.probe import Fold, accuracy, chance, common_enough, control_labels, folds_of, wilson
@@ -28,7 +29,7 @@ def probe_run(trained: Trained, settings: Settings) -> list[Probe]:
         settings: How.
 
     Raises:
-        ValueError: A label is unknown, or has one value only in this part; says which parts have more.
+        UserError: A label is unknown, or has one value only in this part; says which parts have more.
     """
     asked = _asked(trained, settings)
     known = read(trained.model, trained.data, settings.part)
@@ -40,18 +41,18 @@ def _asked(trained: Trained, settings: Settings) -> list[str]:
     labels = labels_of(data, settings.part)
     sides = [name for name in labels if name not in (*TOGETHER, TARGET)]
     if not sides:
-        raise ValueError(
+        raise UserError(
             f"`data` (='{data.name}') must have a side label that can be asked; it has {list(labels)}."
         )
     asked = list(settings.labels or [*sides, TARGET])
     unknown = [name for name in asked if name not in (*sides, TARGET)]
     if unknown:
-        raise ValueError(f"`labels` has unknown names {unknown}; '{data.name}' has {[*sides, TARGET]}.")
+        raise UserError(f"`labels` has unknown names {unknown}; '{data.name}' has {[*sides, TARGET]}.")
     for name in asked:
         if _values(labels[name]) < 2:
             parts = [part for part in (*PARTS, ALL) if getattr(data, part, data.train) is not None]
             others = {part: _values(labels_of(data, part)[name]) for part in parts}
-            raise ValueError(
+            raise UserError(
                 f"`part` (='{settings.part}') has one value of '{name}' only, so there is nothing to tell apart; "
                 f"values by part: {others}. --part chooses another."
             )
@@ -83,7 +84,7 @@ def _question(known: Read, label: str, settings: Settings) -> _Question:
         used = used[common_enough(labels[used], groups[used], settings.folds)]
     labels, groups = labels[used], groups[used]
     if _values(labels) < 2:
-        raise ValueError(
+        raise UserError(
             f"`folds` (={settings.folds}) must be at most the number of groups of samples that each of two values of "
             f"'{label}' has in part '{settings.part}'."
         )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from examples.data.contract import MultimodalData, Samples
 from examples.data.splits import PARTS
+from examples.errors import UserError
 from examples.nets.model import FusionModel
 from examples.probes.groups import groups_of
 
@@ -45,15 +46,15 @@ def parts_of(data: MultimodalData, part: str) -> list[tuple[Samples, Numbers]]:
         part: A name in `PARTS`, or `ALL`.
 
     Raises:
-        ValueError: There is no such part.
+        UserError: There is no such part.
     """
     if part not in (*PARTS, ALL):
-        raise ValueError(f"`part` (='{part}') must be one of {[*PARTS, ALL]}.")
+        raise UserError(f"`part` (='{part}') must be one of {[*PARTS, ALL]}.")
     names = PARTS if part == ALL else (part,)
     found = [(getattr(data, name), getattr(data.split, name)) for name in names]
     there = [(samples, positions) for samples, positions in found if samples is not None]
     if not there:
-        raise ValueError(f"`part` (='{part}') is empty: '{data.name}' is split without one.")
+        raise UserError(f"`part` (='{part}') is empty: '{data.name}' is split without one.")
     return there
 
 
@@ -61,10 +62,10 @@ def labels_of(data: MultimodalData, part: str) -> dict[str, Numbers]:
     """Return the side labels of a part and its targets.
 
     Raises:
-        ValueError: There is no such part, or a target is not one class a sample.
+        UserError: There is no such part, or a target is not one class a sample.
     """
     if data.task != "classification":
-        raise ValueError(f"`data` (='{data.name}') must have one class a sample; its task is {data.task}.")
+        raise UserError(f"`data` (='{data.name}') must have one class a sample; its task is {data.task}.")
     parts = [samples for samples, _ in parts_of(data, part)]
     labels = {name: np.concatenate([each.labels[name].numpy() for each in parts]) for name in parts[0].labels}
     target = np.concatenate([each.target.numpy() for each in parts])

@@ -2,17 +2,19 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from examples.files import checked, read_results, write_results
+from pydantic.dataclasses import dataclass
 
-FORMAT = 1
+from examples.typed import WRITTEN, read, write
+
+FORMAT: Literal[1] = 1
 FILE = "probes.json"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Probe:
     """One probe on one part of the channels of one trained run. Shares are in percent.
 
@@ -53,7 +55,7 @@ class Probe:
     classes: int
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class ProbeResults:
     """Everything that the tables are made from.
 
@@ -81,23 +83,20 @@ class ProbeResults:
     machine: str
     seconds: float
     probes: list[Probe]
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
 
     def write(self, path: Path) -> None:
         """Write the file, a line a probe, and the folder it lies in."""
-        write_results(path, asdict(self), "probes")
+        write(path, asdict(self), "probes")
 
     @classmethod
     def read(cls, path: Path) -> "ProbeResults":
         """Read the file.
 
         Raises:
-            FileNotFoundError: There is none.
-            ValueError: It is not a file of this format; says what is wrong.
+            UserError: There is none, or it is not a file of this format; says what is wrong.
         """
-        raw = read_results(path, number=FORMAT, entries="probes", command="python -m examples probe")
-        probes = [Probe(**checked(Probe, probe, path)) for probe in raw["probes"]]
-        return cls(**{**checked(cls, raw, path), "probes": probes})
+        return read(cls, path, "python -m examples probe")
 
 
 def write_probes(folder: Path, probes: Sequence[Probe]) -> None:

@@ -1,9 +1,14 @@
 """How it is probed."""
 
-from dataclasses import dataclass
+from typing import Annotated
+
+from pydantic import Field, PositiveFloat, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from examples.typed import KNOWN_KEYS
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=KNOWN_KEYS)
 class Settings:
     """How it is probed.
 
@@ -19,16 +24,8 @@ class Settings:
 
     part: str = "test"
     labels: tuple[str, ...] = ()
-    folds: int = 5
-    samples: int = 1500
-    draws: int = 3
-    strength: float = 1.0
+    folds: Annotated[int, Field(ge=2)] = 5
+    samples: Annotated[int, Field(ge=2)] = 1500
+    draws: PositiveInt = 3
+    strength: PositiveFloat = 1.0
     seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse impossible numbers."""
-        for name, least in (("folds", 2), ("samples", 2), ("draws", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least {least}.")
-        if self.strength <= 0:
-            raise ValueError(f"`strength` (={self.strength}) must be above 0.")

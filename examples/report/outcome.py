@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from examples.errors import UserError
 from examples.report import charts, matrices
 from examples.report.elements import Figure, Table, cell, number, percent
 from examples.report.measure import Measured
@@ -79,14 +80,14 @@ def probes(subject: Subject) -> Table | None:
     """Return what the probes found that were run on this run; None where none were.
 
     Raises:
-        ValueError: The file of the probes is no list of them.
+        UserError: The file of the probes is no list of them.
     """
     path = subject.folder.path / PROBES
     if not path.is_file():
         return None
     entries = json.loads(path.read_text(encoding="utf-8"))
     if not isinstance(entries, list) or not all(isinstance(entry, dict) for entry in entries):
-        raise ValueError(
+        raise UserError(
             f"'{path}' must hold a list of probes, each with a label, the channels and an accuracy."
         )
     columns = [

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from examples.data import load
 from examples.data.place import Place
+from examples.errors import UserError
 from examples.results import METRICS, EpochRecord, Results, Run
 from examples.run.folder import RunFolder
+from examples.run.loading import loaded
 from examples.run.trained import Trained, load_trained
 
 _RESULTS = "results.json"
@@ -84,8 +85,8 @@ def gather(paths: Sequence[Path], place: Place) -> Given:
         place: Where the data lies; it is not read for comparisons without checkpoints.
 
     Raises:
-        FileNotFoundError: A folder holds neither, or there is no data.
-        ValueError: The runs are of several data sets, or another version wrote them.
+        UserError: A folder holds neither, or there is no data.
+        UserError: The runs are of several data sets, or another version wrote them.
     """
     comparisons = {str(path): Results.read(path / _RESULTS) for path in paths if (path / _RESULTS).is_file()}
     named = list(dict.fromkeys(RunFolder(path) for path in paths if str(path) not in comparisons))
@@ -112,7 +113,7 @@ def _expect_one_data_set(plans: Sequence[dict[str, Any]], results: Sequence[Resu
     for key in _SAME:
         found = [setting[key] for setting in settings]
         if any(value != found[0] for value in found):
-            raise ValueError(f"All runs of a report must have the same `{key}`; they have {found}.")
+            raise UserError(f"All runs of a report must have the same `{key}`; they have {found}.")
 
 
 def _subject(folder: RunFolder, plan: dict[str, Any], place: Place) -> Subject:
@@ -129,7 +130,7 @@ def _together(subjects: Sequence[Subject], place: Place) -> Results:
     runs = [subject.result for subject in subjects if subject.result is not None]
     data = next((subject.trained.data for subject in subjects if subject.trained is not None), None)
     if data is None:
-        data = load(plan["data"], place, seed=plan["seed"], options=plan["data_options"])
+        data = loaded(plan["data"], place, seed=plan["seed"], options=plan["data_options"])
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     return Results(
         data=plan["data"],

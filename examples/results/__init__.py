@@ -1,6 +1,7 @@
 """Results: what a comparison wrote down, read with types; statistics, tables and figures made from it. The files lie here."""
 
-from examples.results.records import FORMAT, METRICS, EpochRecord, Failure, Results, Run, Trial
+from examples.results.epochs import EpochRecord
+from examples.results.records import FORMAT, METRICS, Failure, Results, Run, Trial
 from examples.results.rows import paired_difference
 from examples.results.statistics import Interval, interval
 

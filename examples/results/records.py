@@ -1,48 +1,20 @@
 """Results as one small JSON file a comparison: typed reading and writing."""
 
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from examples.files import checked, read_results, write_results
+from pydantic.dataclasses import dataclass
+
 from examples.recipes import Value
+from examples.results.epochs import Epochs, columns_of
+from examples.typed import WRITTEN, read, write
 
-FORMAT = 3
+FORMAT: Literal[3] = 3
 METRICS = {"classification": "accuracy", "segmentation": "mIoU"}  # by task
-_BY_NAME = (
-    "loss",
-    "complementary",
-    "perplexity",
-    "validation",
-)  # fields of an `EpochRecord` that are mappings
 
 
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch ended with.
-
-    Args:
-        loss: Mean of each term of Eq. 1 over the epoch, unweighted, and of their weighted sum, `total`.
-        complementary: Kept channels of each modality in percent of the fused space, Eq. 8; empty without mask.
-        zeta: Complementarity, Eq. 7; None where it is undefined.
-        flipped: Channels that opened or closed since the epoch before.
-        perplexity: Mean over the epoch, by modality; empty without quantisers.
-        validation: Task loss and score in percent on the validation part; empty without one.
-        mask: One character a channel, ``1`` is kept, in the order of the modalities; empty without mask.
-    """
-
-    loss: dict[str, float]
-    complementary: dict[str, float]
-    zeta: float | None
-    flipped: int
-    perplexity: dict[str, float]
-    validation: dict[str, float]
-    mask: str
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Run:
     """One row with one seed.
 
@@ -78,10 +50,10 @@ class Run:
     parameters: int
     seconds: float
     processor_seconds: float
-    epochs: list[EpochRecord]
+    epochs: Epochs
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Trial:
     """One of the settings that were tried for a row before its seeds were run.
 
@@ -100,7 +72,7 @@ class Trial:
     chosen: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Failure:
     """A run that came to nothing.
 
@@ -115,7 +87,7 @@ class Failure:
     error: str
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Results:
     """Everything that tables and plots are made from.
 
@@ -150,7 +122,7 @@ class Results:
     trials: list[Trial]
     failures: list[Failure]
     runs: list[Run]
-    format: int = FORMAT
+    format: Literal[3] = FORMAT
 
     def rows(self) -> dict[str, list[Run]]:
         """Return the runs by row, in order of first appearance."""
@@ -170,68 +142,20 @@ class Results:
 
     def write(self, path: Path) -> None:
         """Write the file, one line a run, and the folder it lies in."""
-        runs = [{**asdict(run), "epochs": _columns(run.epochs)} for run in self.runs]
-        write_results(path, {**asdict(self), "runs": runs}, "runs")
+        runs = [{**asdict(run), "epochs": columns_of(run.epochs)} for run in self.runs]
+        write(path, {**asdict(self), "runs": runs}, "runs")
 
     @classmethod
     def read(cls, path: Path) -> "Results":
         """Read the file.
 
         Raises:
-            FileNotFoundError: There is none.
-            ValueError: It is not a results file of this format; says what is wrong.
+            UserError: There is none, or it is not a results file of this format; says what is wrong.
         """
-        raw = read_results(path, number=FORMAT, entries="runs", command="python -m examples compare")
-        lists: dict[str, list[Any]] = {
-            "trials": [Trial(**checked(Trial, trial, path)) for trial in raw.get("trials", [])],
-            "failures": [Failure(**checked(Failure, failure, path)) for failure in raw.get("failures", [])],
-            "runs": [_run({**run, "epochs": _rows(run["epochs"])}, path) for run in raw["runs"]],
-        }
-        return cls(**{**checked(cls, raw, path), **lists})
-
-
-def read_run(path: Path) -> Run:
-    """Read the file of one run."""
-    return _run(json.loads(path.read_text(encoding="utf-8")), path)
-
-
-def _run(raw: Mapping[str, Any], path: Path) -> Run:
-    return Run(**{**checked(Run, raw, path), "epochs": [_epoch(record, path) for record in raw["epochs"]]})
-
-
-def _epoch(raw: Mapping[str, Any], path: Path) -> EpochRecord:
-    return EpochRecord(**checked(EpochRecord, raw, path))
+        return read(cls, path, "python -m examples compare")
 
 
 def _small(run: Run) -> Run:
     masked = bool(run.epochs) and bool(run.epochs[0].complementary)
     records = [replace(record, loss={}, perplexity={}, mask="") for record in run.epochs] if masked else []
     return replace(run, epochs=records)
-
-
-def _columns(records: Sequence[EpochRecord]) -> dict[str, Any]:
-    """Return a list over the epochs for each name, so that a file says it once; None where an epoch lacks it."""
-    if not records:
-        return {}
-    columns: dict[str, Any] = {}
-    for key in (key.name for key in fields(EpochRecord)):
-        values = [getattr(record, key) for record in records]
-        if key in _BY_NAME:
-            names = dict.fromkeys(name for value in values for name in value)
-            columns[key] = {name: [value.get(name) for value in values] for name in names}
-        else:
-            columns[key] = values
-    return columns
-
-
-def _rows(columns: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what `_columns` was made from."""
-    rows: list[dict[str, Any]] = [{} for _ in columns.get("mask", ())]
-    for key, values in columns.items():
-        for number, row in enumerate(rows):
-            if key in _BY_NAME:
-                there = {name: column[number] for name, column in values.items()}
-                row[key] = {name: value for name, value in there.items() if value is not None}
-            else:
-                row[key] = values[number]
-    return rows

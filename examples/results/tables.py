@@ -8,7 +8,8 @@ from rich.console import Console
 from rich.table import Table
 
 from examples.recipes import Value
-from examples.results.records import EpochRecord, Results, Run
+from examples.results.epochs import EpochRecord
+from examples.results.records import Results, Run
 from examples.results.rows import (
     against,
     best_alone,

@@ -7,10 +7,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
+from examples.errors import UserError
 from examples.recipes import Recipe
 from examples.results import Run
 from examples.results.origin import versions
-from examples.results.records import read_run
+from examples.typed import explained, read
 
 LAST, BEST = "last.ckpt", "best.ckpt"
 RECIPE_ONLY = {
@@ -66,7 +69,7 @@ class RunFolder:
             start: What it starts from and what is scored, where that is not the usual.
 
         Raises:
-            ValueError: The folder holds a run with other settings or versions; names them. Nothing is changed.
+            UserError: The folder holds a run with other settings or versions; names them. Nothing is changed.
         """
         if fresh:
             self.clear()
@@ -83,7 +86,7 @@ class RunFolder:
         known = self._known()
         differ = sorted(key for key in plan | known if plan.get(key) != known.get(key)) if known else []
         if differ:
-            raise ValueError(
+            raise UserError(
                 f"'{self.path}' holds a run with other settings ({', '.join(differ)}). --fresh starts it anew, "
                 "another --output leaves it alone."
             )
@@ -95,11 +98,11 @@ class RunFolder:
         """Return what the run was asked for: row, seed, method, arguments, the settings of the recipe, versions.
 
         Raises:
-            FileNotFoundError: No run was ever started here.
+            UserError: No run was ever started here.
         """
         plan = self._known()
         if not plan:
-            raise FileNotFoundError(
+            raise UserError(
                 f"No run at '{self.path}'. `python -m examples train --output {self.path}` makes one."
             )
         return plan
@@ -107,7 +110,7 @@ class RunFolder:
     def read_result(self) -> Run | None:
         """Return what came out; None where the run is not finished."""
         path = self.path / _RESULT
-        return read_run(path) if path.is_file() else None
+        return read(Run, path, "python -m examples train") if path.is_file() else None
 
     def chosen(self, select: str) -> Path:
         """Return the checkpoint with the weights that were scored, or the last one of a run that was cut short.
@@ -116,11 +119,11 @@ class RunFolder:
             select: As in the recipe.
 
         Raises:
-            FileNotFoundError: It was not kept; says how to keep it.
+            UserError: It was not kept; says how to keep it.
         """
         path = self.best if self.read_result() is not None and select == "validation" else self.last
         if not path.is_file():
-            raise FileNotFoundError(
+            raise UserError(
                 f"No checkpoint at '{path}'. `train` keeps it, `compare` with --keep; a run without one is made again "
                 "with --fresh."
             )
@@ -147,4 +150,7 @@ class RunFolder:
 
     def _known(self) -> dict[str, Any]:
         path = self.path / _PLAN
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        if not path.is_file():
+            return {}
+        with explained(dict, f"'{path}'"):
+            return TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())

@@ -1,14 +1,17 @@
 """What a run uses of the machine. It decides how long a run takes, not what comes out."""
 
 import os
-from dataclasses import dataclass
 
 import torch
+from pydantic import NonNegativeInt, PositiveInt
+from pydantic.dataclasses import dataclass
+
+from examples.typed import KNOWN_KEYS
 
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # as torchrun, Lightning and Slurm set them
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=KNOWN_KEYS)
 class Hardware:
     """Processes and devices.
 
@@ -20,15 +23,9 @@ class Hardware:
     """
 
     accelerator: str = "cpu"
-    devices: int = 1
-    nodes: int = 1
-    readers: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse counts that are too small."""
-        for name, least in (("devices", 1), ("nodes", 1), ("readers", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least {least}.")
+    devices: PositiveInt = 1
+    nodes: PositiveInt = 1
+    readers: NonNegativeInt = 0
 
     @property
     def alone(self) -> bool:

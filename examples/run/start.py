@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from examples.data.contract import MultimodalData
+from examples.errors import UserError
 from examples.nets.model import FusionModel
 from examples.run.folder import RunFolder
 
@@ -39,14 +40,14 @@ class Start:
         """Refuse a part that no network has."""
         unknown = [part for part in self.parts if part not in PARTS]
         if unknown:
-            raise ValueError(f"`parts` has unknown names {unknown}; it must be some of {list(PARTS)}.")
+            raise UserError(f"`parts` has unknown names {unknown}; it must be some of {list(PARTS)}.")
 
     def record(self) -> dict[str, Any]:
         """Return what decides the numbers, for the plan of the run: another source is another run.
 
         Raises:
-            FileNotFoundError: There is no run, or its checkpoint was not kept.
-            ValueError: It is not finished, or another version trained it.
+            UserError: There is no run, or its checkpoint was not kept.
+            UserError: It is not finished, or another version trained it.
         """
         checkpoint, plan = self._checkpoint(), self.source.read_plan()
         classes = {"classes": checkpoint["classes"]}
@@ -66,7 +67,7 @@ class Start:
         """Put the carried weights into a network.
 
         Raises:
-            ValueError: A part does not fit; names it, and what is different. Parts before it were carried.
+            UserError: A part does not fit; names it, and what is different. Parts before it were carried.
         """
         if not self.parts:
             return
@@ -75,7 +76,7 @@ class Start:
             wanted = _modules(model, part)
             found = {path: _below(weights, path) for path in wanted}
             if wanted and not any(found.values()):
-                raise ValueError(
+                raise UserError(
                     f"`carry` has '{part}', and '{self.source.path}' has none for any of {list(wanted)}. Leave it out, or "
                     "take a source that has them."
                 )
@@ -92,7 +93,7 @@ class Start:
         ]
         if differ:
             more = f", and {len(differ) - _SHOWN} more" if len(differ) > _SHOWN else ""
-            raise ValueError(
+            raise UserError(
                 f"'{path}' of '{self.source.path}' does not fit: {'; '.join(differ[:_SHOWN])}{more}. Both runs need the "
                 f"same `network` and shapes, or --carry without '{path.split('.', maxsplit=1)[0]}'."
             )
@@ -101,13 +102,13 @@ class Start:
     def _checkpoint(self) -> dict[str, Any]:
         plan = self.source.read_plan()
         if self.source.read_result() is None:
-            raise ValueError(
+            raise UserError(
                 f"`source` (='{self.source.path}') must be finished; the command that began it ends it."
             )
         path = self.source.chosen(plan["select"])
         checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
         if "classes" not in checkpoint:
-            raise ValueError(
+            raise UserError(
                 f"'{path}' is of an earlier version, which did not note the classes; --fresh makes it anew."
             )
         return checkpoint

@@ -5,15 +5,16 @@ from typing import Any
 
 import torch
 
-from examples.data import load
 from examples.data.contract import MultimodalData
 from examples.data.place import Place
+from examples.errors import UserError
 from examples.methods import create
 from examples.methods.base import Method
 from examples.nets.model import FusionModel, build_model
 from examples.recipes import LossWeights, Network, Recipe, Row
 from examples.results import EpochRecord, Run
 from examples.run.folder import RECIPE_ONLY, RunFolder
+from examples.run.loading import loaded
 from examples.run.task import read_records
 
 _PREFIX = "model."  # of the network's weights in a checkpoint of `FusionTask`
@@ -56,8 +57,8 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
         place: Where the data lies.
 
     Raises:
-        FileNotFoundError: There is no run, or its checkpoint was not kept; says how to keep it.
-        ValueError: Another version, with other settings, trained it.
+        UserError: There is no run, or its checkpoint was not kept; says how to keep it.
+        UserError: Another version, with other settings, trained it.
     """
     plan = folder.read_plan()
     result = folder.read_result()
@@ -65,7 +66,7 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
     path = folder.chosen(recipe.select)
     setting = recipe.comparison[plan["row"]]
     method = create(setting.method, setting.arguments)
-    data = load(recipe.data, place, seed=plan["seed"], options=recipe.data_options)
+    data = loaded(recipe.data, place, seed=plan["seed"], options=recipe.data_options)
     data = data.select(method.inputs(list(data.modalities)))
     model = build_model(data, recipe.network, quantise=setting.quantise)
     method.configure(model)
@@ -93,7 +94,7 @@ def _recipe(plan: dict[str, Any], folder: RunFolder) -> Recipe:
     wanted = {key.name for kind in (Row, Recipe) for key in fields(kind)} - RECIPE_ONLY
     lacks = sorted(wanted - set(plan))
     if lacks:
-        raise ValueError(f"'{folder.path}' was trained by another version; its plan lacks {lacks}.")
+        raise UserError(f"'{folder.path}' was trained by another version; its plan lacks {lacks}.")
     row = Row(**{key.name: plan[key.name] for key in fields(Row)})
     settings = {key.name: plan[key.name] for key in fields(Recipe) if key.name not in RECIPE_ONLY}
     settings |= {"loss": LossWeights(**plan["loss"]), "network": Network(**plan["network"])}

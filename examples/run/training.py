@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
 
 from examples.data.contract import MultimodalData
+from examples.errors import UserError
 from examples.methods import create
 from examples.nets.model import FusionModel, build_model
 from examples.recipes import Recipe
@@ -64,7 +65,7 @@ def train(
             goes on.
 
     Raises:
-        ValueError: The epoch is to be chosen by a validation part, and there is none.
+        UserError: The epoch is to be chosen by a validation part, and there is none.
     """
     hardware = hardware or Hardware()
     setting = recipe.comparison[row]
@@ -74,7 +75,7 @@ def train(
     if data.names and first_process():
         data.split.write(folder.split, data.names)
     if recipe.select == "validation" and data.validation is None:
-        raise ValueError(
+        raise UserError(
             f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
         )
     batches = replace(data, train=method.learns_from(data.train))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from examples.data.contract import MultimodalData
+from examples.errors import UserError
 from examples.methods import create
 from examples.nets.model import build_model
 from examples.recipes import Recipe
@@ -41,12 +42,12 @@ def find_sources(path: Path, row: str) -> Sources:
         row: Name.
 
     Raises:
-        FileNotFoundError: There are none; says how to make them.
+        UserError: There are none; says how to make them.
     """
     folders = [path] if (path / "plan.json").is_file() else sorted((path / row).glob("seed-*"))
     runs = {int(RunFolder(folder).read_plan()["seed"]): RunFolder(folder) for folder in folders}
     if not runs:
-        raise FileNotFoundError(
+        raise UserError(
             f"`source` (='{path}') must be the folder of a run, or of a comparison with runs of row '{row}'. "
             f"`python -m examples compare --keep --rows {row} --output {path}` makes them."
         )
@@ -78,7 +79,7 @@ class Transfer:
             data: The target.
 
         Raises:
-            ValueError: The source has no class of the target, or a part does not fit; says what.
+            UserError: The source has no class of the target, or a part does not fit; says what.
         """
         seed = self.recipe.first_seed
         for name in self.sources:
@@ -119,8 +120,8 @@ def plan_transfer(
         parts: What is carried.
 
     Raises:
-        FileNotFoundError: There is no source for a row.
-        ValueError: A row is not in the recipe.
+        UserError: There is no source for a row.
+        UserError: A row is not in the recipe.
     """
     carried, alone = recipe.rows(rows), recipe.rows(scratch or rows)
     comparison, sources = {}, {}

@@ -1,20 +1,18 @@
 """Every value of every dial, times lambdas, times seeds: plan the trials, spread them over processes, gather them."""
 
-import multiprocessing
 import os
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import chain, combinations
 
 from rich.console import Console
-from rich.progress import track
+from rich.progress import Progress
 
 from examples.data.sets.synthetic import ceiling
+from examples.errors import UserError
 from examples.results.origin import machine, versions
+from examples.run.pool import Tell, spread
 from examples.zeta.dials import DIALS, Dial
 from examples.zeta.records import Trial, Truth, Turned, ZetaResults
 from examples.zeta.trial import Job, Settings, run
@@ -29,11 +27,11 @@ def plan(settings: Settings, dials: Sequence[str] | None = None) -> list[Job]:
         dials: Names of the dials that are turned; all if None.
 
     Raises:
-        ValueError: If a dial is unknown.
+        UserError: If a dial is unknown.
     """
     unknown = [name for name in dials or () if name not in DIALS]
     if unknown:
-        raise ValueError(f"`dials` has unknown names {unknown}; there are {list(DIALS)}.")
+        raise UserError(f"`dials` has unknown names {unknown}; there are {list(DIALS)}.")
     seeds = range(settings.first_seed, settings.first_seed + settings.seeds)
     return [
         Job(name, value, weight, seed, settings)
@@ -55,11 +53,9 @@ def experiment(jobs: Sequence[Job], *, workers: int | None, command: str, consol
     """
     start = time.perf_counter()
     workers = min(workers or os.cpu_count() or 1, len(jobs))
-    with spread(jobs, workers) as made:
-        shown = track(
-            made, "trials", len(jobs), console=console, transient=True, disable=not console.is_terminal
-        )
-        trials = list(shown)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task("trials", total=len(jobs))
+        trials = spread(_made, jobs, workers, done=lambda *_: progress.advance(bar))
     turned = {name: DIALS[name] for name in dict.fromkeys(job.dial for job in jobs)}
     data = jobs[0].settings
     return ZetaResults(
@@ -94,24 +90,7 @@ def truth_of(dial: Dial) -> Turned:
     return Turned(dial.title, dial.axis, list(dial.values), truths)
 
 
-@contextmanager
-def spread(jobs: Sequence[Job], workers: int) -> Iterator[Iterator[Trial]]:
-    """Make trials while the context lasts, in order.
-
-    Args:
-        jobs: What is to be made.
-        workers: Processes of their own; 1 is this one.
-    """
-    if workers == 1:
-        yield map(run, jobs)
-        return
-    pool = ProcessPoolExecutor(
-        workers,
-        mp_context=multiprocessing.get_context("spawn"),
-        initializer=signal.signal,
-        initargs=(signal.SIGINT, signal.SIG_IGN),  # Ctrl-C is for the process that waits
-    )
-    try:
-        yield pool.map(run, jobs)
-    finally:
-        pool.shutdown(cancel_futures=True)
+def _made(job: Job, tell: Tell) -> Trial:
+    """Return one trial, which tells nothing on the way."""
+    del tell
+    return run(job)

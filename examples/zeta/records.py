@@ -1,15 +1,17 @@
 """What the experiment wrote down, as one small JSON file: typed reading and writing."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from examples.files import checked, read_results, write_results
+from pydantic.dataclasses import dataclass
 
-FORMAT = 1
+from examples.typed import WRITTEN, read, write
+
+FORMAT: Literal[1] = 1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Truth:
     """What one who knows the dials could reach, see `examples.data.sets.synthetic.ceiling`. Lists have a number a modality.
 
@@ -29,7 +31,7 @@ class Truth:
         return min(self.shapley) / max(self.shapley)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Turned:
     """One dial, and what is true at each of its values.
 
@@ -46,7 +48,7 @@ class Turned:
     truth: list[Truth]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class Trial:
     """One trained network. Lists have a number a modality.
 
@@ -75,7 +77,7 @@ class Trial:
     alone: list[float]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=WRITTEN)
 class ZetaResults:
     """Everything that the picture and the page are made from.
 
@@ -101,7 +103,7 @@ class ZetaResults:
     seconds: float
     dials: dict[str, Turned]
     trials: list[Trial]
-    format: int = FORMAT
+    format: Literal[1] = FORMAT
 
     @property
     def weights(self) -> list[float]:
@@ -135,20 +137,13 @@ class ZetaResults:
 
     def write(self, path: Path) -> None:
         """Write the file, a line a trial, and the folder it lies in."""
-        write_results(path, asdict(self), "trials")
+        write(path, asdict(self), "trials")
 
     @classmethod
     def read(cls, path: Path) -> "ZetaResults":
         """Read the file.
 
         Raises:
-            FileNotFoundError: There is none.
-            ValueError: It is not a file of this format; says what is wrong.
+            UserError: There is none, or it is not a file of this format; says what is wrong.
         """
-        raw = read_results(path, number=FORMAT, entries="trials", command="python -m examples zeta")
-        dials = {}
-        for name, turned in raw["dials"].items():
-            truth = [Truth(**checked(Truth, entry, path)) for entry in turned["truth"]]
-            dials[name] = Turned(**{**checked(Turned, turned, path), "truth": truth})
-        trials = [Trial(**checked(Trial, trial, path)) for trial in raw["trials"]]
-        return cls(**{**checked(cls, raw, path), "dials": dials, "trials": trials})
+        return read(cls, path, "python -m examples zeta")

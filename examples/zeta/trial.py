@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Annotated
 
 import torch
+from pydantic import Field, NonNegativeFloat, PositiveFloat, PositiveInt
+from pydantic import dataclasses as checked
 from torch import Tensor, nn
 
 from examples.data.sets.synthetic import generate
 from examples.results.statistics import finite
+from examples.typed import KNOWN_KEYS
 from examples.zeta.dials import DIALS
 from examples.zeta.records import Trial
 from maskfusion import ComplementarityTracker, ComplementaryMask, measure_contributions, parameter_groups
@@ -16,7 +20,7 @@ QUARTERS = 4
 Batch = tuple[dict[str, Tensor], Tensor]
 
 
-@dataclass(frozen=True)
+@checked.dataclass(frozen=True, config=KNOWN_KEYS)
 class Settings:
     """What all trials share.
 
@@ -35,33 +39,21 @@ class Settings:
         init: Omega at the start.
         threshold: t; a channel is open while its Omega is above.
 
-    Raises:
-        ValueError: Names the setting, its value and the rule.
     """
 
-    seeds: int = 5
+    seeds: PositiveInt = 5
     first_seed: int = 0
-    weights: tuple[float, ...] = (1e-4, 1e-3, 1e-2)
-    steps: int = 1000
-    batch_size: int = 128
-    learning_rate: float = 1e-3
-    train: int = 2048
-    test: int = 2048
-    features: int = 32
-    hidden: int = 64
-    channels: int = 64
+    weights: Annotated[tuple[NonNegativeFloat, ...], Field(min_length=1)] = (1e-4, 1e-3, 1e-2)
+    steps: Annotated[int, Field(gt=0, multiple_of=QUARTERS)] = 1000
+    batch_size: PositiveInt = 128
+    learning_rate: PositiveFloat = 1e-3
+    train: PositiveInt = 2048
+    test: PositiveInt = 2048
+    features: PositiveInt = 32
+    hidden: PositiveInt = 64
+    channels: PositiveInt = 64
     init: float = 0.1
     threshold: float = 0.05
-
-    def __post_init__(self) -> None:
-        """Refuse what cannot be trained."""
-        for name in ("seeds", "batch_size", "train", "test", "hidden", "channels"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"`{name}` (={getattr(self, name)}) must be at least 1.")
-        if self.steps < QUARTERS or self.steps % QUARTERS:
-            raise ValueError(f"`steps` (={self.steps}) must be a multiple of {QUARTERS}, above 0.")
-        if not self.weights or min(self.weights) < 0:
-            raise ValueError(f"`weights` (={self.weights}) must hold numbers of at least 0.")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from examples.data.contract import Modality
+from examples.errors import UserError
 from examples.nets.model import FusionModel
 from examples.published import load_published, main, published_mask, published_model, published_quantizer
 from examples.recipes import Network
@@ -198,16 +199,16 @@ def test_what_does_not_fit_is_named(tmp_path: Path, capsys: pytest.CaptureFixtur
     del state["_decoder_audio._bn_2.weight"]
     state["_masker.private_shared_mask"] = torch.zeros(8)
     state["_classifier._conv1.weight"] = torch.zeros(4, 4, 3, 3)
-    with pytest.raises(ValueError, match="`state` must be that of the published") as caught:
+    with pytest.raises(UserError, match="`state` must be that of the published") as caught:
         load_published(model, state)
     said = str(caught.value)
     assert "lacks _decoder_audio._bn_2.weight;" in said
     assert "has the unknown _masker.private_shared_mask;" in said
     assert "has another shape of _classifier._conv1.weight (4, 4, 3, 3), not (4, 8, 3, 3)." in said
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
-    with pytest.raises(ValueError, match=r"it lacks _classifier\._fc2\.bias"):
+    with pytest.raises(UserError, match=r"it lacks _classifier\._fc2\.bias"):
         published_model({})
-    with pytest.raises(ValueError, match=r"`modality` \(='color'\) must be one of \['image', 'audio'\]"):
+    with pytest.raises(UserError, match=r"`modality` \(='color'\) must be one of \['image', 'audio'\]"):
         published_quantizer(state, "color")
     torch.save(state, tmp_path / "model.pt")
     assert main([str(tmp_path / "model.pt")]) == 2

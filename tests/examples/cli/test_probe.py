@@ -10,6 +10,7 @@ from rich.console import Console
 
 from examples.__main__ import main
 from examples.cli.probe import shared_recipe
+from examples.errors import UserError
 from examples.probes.records import Probe, ProbeResults
 from examples.probes.table import findings, lead, lines, show
 
@@ -94,9 +95,9 @@ def test_runs_of_one_recipe_only():
         for row, method in (("mask", "m"), ("open", "n"))
     }
     assert recipe == {"data": "toy", "epochs": 3, "comparison": rows}
-    with pytest.raises(ValueError, match=r"differ in row and seed only, and do in \['data', 'epochs'\]"):
+    with pytest.raises(UserError, match=r"differ in row and seed only, and do in \['data', 'epochs'\]"):
         shared_recipe([plan, {**open_row, "data": "other", "epochs": 4}])
-    with pytest.raises(ValueError, match=r"do in \['mask.arguments'\]"):
+    with pytest.raises(UserError, match=r"do in \['mask.arguments'\]"):
         shared_recipe([plan, open_row, {**plan, "arguments": {}}])
 
 

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from examples.data.contract import Batch
+from examples.errors import UserError
 from examples.methods import create
 from examples.methods.mmpareto import ParetoLoss, pareto_gradient
 from examples.methods.uniform_losses import WithUnimodalLosses
@@ -146,5 +147,5 @@ def test_trains(tmp_path: Path, modalities: int, quantise: bool):
 
 
 def test_refuses_to_stand_still():
-    with pytest.raises(ValueError, match=r"`boost` \(=0.0\) must be above 0"):
+    with pytest.raises(UserError, match=r"`boost` \(=0.0\) must be above 0"):
         create("mmpareto", {"boost": 0.0})

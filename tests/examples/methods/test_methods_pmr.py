@@ -10,6 +10,7 @@ import torch
 from examples.data import load
 from examples.data.contract import Batch, Modality, Samples
 from examples.data.place import Place
+from examples.errors import UserError
 from examples.methods import create
 from examples.methods.pmr import PMR, Prototypes, prototypes_of
 from examples.nets.model import FusionModel
@@ -141,21 +142,21 @@ def test_only_in_the_first_epochs_and_from_a_fixed_share():
     ("arguments", "message"),
     [
         ({"alpha": -1.0}, r"`alpha` \(=-1.0\) must be at least 0"),
-        ({"momentum": 1.0}, r"`momentum` \(=1.0\) must be in \[0, 1\)"),
-        ({"share": 0.0}, r"`share` \(=0.0\) must be in \(0, 1\]"),
-        ({"coefficients": "mine"}, r"`coefficients` \(='mine'\) must be one of \['paper', 'code'\]"),
+        ({"momentum": 1.0}, r"`momentum` \(=1.0\) must be below 1"),
+        ({"share": 0.0}, r"`share` \(=0.0\) must be above 0"),
+        ({"coefficients": "mine"}, r"`coefficients` \(='mine'\) must be 'paper' or 'code'"),
     ],
 )
 def test_impossible_arguments(arguments: dict[str, object], message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         create("pmr", arguments)
 
 
 def test_one_modality_and_segmentation_are_refused():
-    with pytest.raises(ValueError, match=r"`modalities` \(=\['v'\]\) must be at least two"):
+    with pytest.raises(UserError, match=r"`modalities` \(=\['v'\]\) must be at least two"):
         PMR().configure(network(1))
     images = {name: Modality("image", (1, 8, 8)) for name in "ab"}
-    with pytest.raises(ValueError, match="`task` must be classification for method 'pmr'"):
+    with pytest.raises(UserError, match="`task` must be classification for method 'pmr'"):
         PMR().configure(FusionModel(images, 3, SMALL, quantise=False, target_shape=(8, 8)))
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from examples.errors import UserError
 from examples.methods import create
 from examples.nets.model import FusionModel
 from examples.recipes import LossWeights, Row
@@ -84,9 +85,9 @@ def test_an_encoder_that_waits_does_not_move(tmp_path: Path, monkeypatch: pytest
     [
         ({"weight": 0.0}, r"`weight` \(=0.0\) must be above 0"),
         ({"epochs": -1}, r"`epochs` \(=-1\) must be at least 0"),
-        ({"decay": 1.0}, r"`decay` \(=1.0\) must be in \[0, 1\)"),
+        ({"decay": 1.0}, r"`decay` \(=1.0\) must be below 1"),
     ],
 )
 def test_weakest_first_refuses(arguments: dict[str, float], message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         create("weakest_first", arguments)

@@ -5,11 +5,13 @@ import torch
 from torch import nn
 
 from examples.data.contract import UNSCORED, Modality
+from examples.errors import UserError
 from examples.nets.decoders import build_decoder
 from examples.nets.encoders import build_encoder, latent_grid
 from examples.nets.heads import ClassificationHead, SegmentationHead
 from examples.nets.model import Concatenation, FusionModel
 from examples.recipes import Network
+from examples.typed import build
 from maskfusion import ComplementaryMask
 
 SIZES = {
@@ -70,13 +72,11 @@ def test_pooling_halves_the_grid_of_the_modality_it_names():
 
 
 def test_nothing_to_pool():
-    with pytest.raises(ValueError, match=r"`pooling` \(=1\) of a vector must be 0"):
+    with pytest.raises(UserError, match=r"`pooling` \(=1\) of a vector must be 0"):
         build_encoder(Modality("vector", (4,)), SMALL, 1)
     network = Network(pooling={"audio": 1})
     network.expect_pooled(["image", "audio"])
-    with pytest.raises(
-        ValueError, match=r"`pooling` has unknown names \['audio'\]; the data has \['image'\]"
-    ):
+    with pytest.raises(UserError, match=r"`pooling` has unknown names \['audio'\]; the data has \['image'\]"):
         network.expect_pooled(["image"])
 
 
@@ -92,7 +92,7 @@ def test_resnet_is_for_images_only():
 
 @pytest.mark.parametrize("modality", [Modality("image", (1, 3, 8)), Modality("sequence", (2, 3))])
 def test_too_small_to_halve_twice(modality: Modality):
-    with pytest.raises(ValueError, match=r"`shape` .* must be at least 4 wide"):
+    with pytest.raises(UserError, match=r"`shape` .* must be at least 4 wide"):
         build_encoder(modality, SMALL)
 
 
@@ -208,15 +208,15 @@ def test_target_of_one_axis():
     [("width", 0), ("latent", 0), ("residual_blocks", -1), ("codes", 0), ("resnet_width", 0)],
 )
 def test_impossible_sizes(key: str, value: int):
-    with pytest.raises(ValueError, match=rf"`{key}` \(={value}\) must be at least"):
-        Network(**{key: value})
+    with pytest.raises(UserError, match=rf"`{key}` \(={value}\) must be (at least|above) 0"):
+        build(Network, {key: value})
 
 
 def test_impossible_steps():
-    with pytest.raises(ValueError, match=r"`pooling.audio` \(=-1\) must be at least 0"):
-        Network(pooling={"audio": -1})
-    with pytest.raises(ValueError, match=r"`resnet_stages` \(=5\) must be 2, 3 or 4"):
-        Network(resnet_stages=5)
+    with pytest.raises(UserError, match=r"`pooling.audio` \(=-1\) must be at least 0"):
+        build(Network, {"pooling": {"audio": -1}})
+    with pytest.raises(UserError, match=r"`resnet_stages` \(=5\) must be at most 4"):
+        build(Network, {"resnet_stages": 5})
 
 
 @pytest.mark.parametrize("target_shape", [(), (6, 5)])

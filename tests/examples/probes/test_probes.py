@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from examples.data.contract import UNSCORED, MultimodalData, split_and_standardise
 from examples.data.splits import Split
+from examples.errors import UserError
 from examples.methods import create
 from examples.nets.model import build_model
 from examples.probes.experiment import probe_run
@@ -21,6 +22,7 @@ from examples.probes.settings import Settings
 from examples.recipes import Network, Recipe, Row
 from examples.run.folder import RunFolder
 from examples.run.trained import Trained
+from examples.typed import build
 
 SMALL = Network(width=8, residual_width=4, residual_blocks=1, latent=3, codes=5, head_width=4, head_hidden=8)
 
@@ -212,14 +214,14 @@ def test_unknown_and_rare_labels_are_left_out():
     ],
 )
 def test_refusals(settings: Settings, message: str):
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         probe_run(trained(planted(), "111100"), settings)
 
 
 def test_data_that_cannot_be_probed():
-    with pytest.raises(ValueError, match=r"'planted'\) must have a side label"):
+    with pytest.raises(UserError, match=r"'planted'\) must have a side label"):
         probe_run(trained(planted(sides=False), "111100"), Settings())
-    with pytest.raises(ValueError, match="must have one class a sample; its task is segmentation"):
+    with pytest.raises(UserError, match="must have one class a sample; its task is segmentation"):
         probe_run(trained(replace(planted(), task="segmentation"), "111100"), Settings())
-    with pytest.raises(ValueError, match=r"`folds` \(=1\) must be at least 2"):
-        Settings(folds=1)
+    with pytest.raises(UserError, match=r"`folds` \(=1\) must be at least 2"):
+        build(Settings, {"folds": 1})

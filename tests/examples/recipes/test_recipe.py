@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from examples.data import DATA_SETS
+from examples.errors import UserError
 from examples.methods import create
 from examples.recipes import FOLDER, Recipe, Row, load_recipe, recipe_path
 
@@ -40,7 +41,7 @@ def test_a_panel_comes_after_the_rows_of_the_recipe(tmp_path: Path):
     path.write_text(f"{start}  pix: {own}\n")
     assert list(load_recipe(path).comparison)[:2] == ["pix", "concatenation"]
     path.write_text(f"{start}  mask: {own}\n")
-    with pytest.raises(ValueError, match=r"`comparison` and panel 'study' both have the rows \['mask'\]"):
+    with pytest.raises(UserError, match=r"`comparison` and panel 'study' both have the rows \['mask'\]"):
         load_recipe(path)
 
 
@@ -82,9 +83,9 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
         ("loss: {mask: 1.0}", "mask"),
         ("comparison: {a: {method: concatenation, weight: 3}}", "weight"),
         ("epochs: many", "epochs.*many"),
-        ("epochs: 0", r"`epochs` \(=0\) must be at least 1"),
-        ("seeds: -1", r"`seeds` \(=-1\) must be at least 1"),
-        ("network: {width: 0}", r"`width` \(=0\) must be at least 1"),
+        ("epochs: 0", r"`epochs` \(=0\) must be above 0"),
+        ("seeds: -1", r"`seeds` \(=-1\) must be above 0"),
+        ("network: {width: 0}", r"`network.width` \(=0\) must be above 0"),
         ("comparison: {}", r"`comparison` \(=\{\}\) must name at least one row"),
         ("comparison: [", "pars"),
         (
@@ -111,7 +112,7 @@ def test_refused_by_name(tmp_path: Path, line: str, message: str):
     path = tmp_path / "bad.yaml"
     comparison = "" if line.startswith("comparison") else "comparison: {a: {method: concatenation}}"
     path.write_text(f"data: mfeat\n{comparison}\n{line}\n")
-    with pytest.raises(ValueError, match=rf"(?s)Recipe '.*bad.yaml'.*{message}"):
+    with pytest.raises(UserError, match=rf"(?s)Recipe '.*bad.yaml'.*{message}"):
         load_recipe(path)
 
 
@@ -119,5 +120,5 @@ def test_rows_by_name(recipe_file: Path):
     recipe = load_recipe(recipe_file)
     assert list(recipe.rows()) == ["pix", "concatenation", "mask"]
     assert list(recipe.rows(["mask", "pix"])) == ["pix", "mask"]
-    with pytest.raises(ValueError, match=r"`rows` has unknown names \['masks'\]; the recipe has \['pix', "):
+    with pytest.raises(UserError, match=r"`rows` has unknown names \['masks'\]; the recipe has \['pix', "):
         recipe.rows(["masks"])

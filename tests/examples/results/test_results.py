@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
+from examples.errors import UserError
 from examples.results import EpochRecord, Failure, Interval, Results, Run, Trial, interval, paired_difference
 from examples.results.figures.training import draw
 from examples.results.statistics import finite, rounded
@@ -148,7 +149,7 @@ def test_rounded():
 
 
 def test_missing_results(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match=r"No results at .*`python -m examples compare` writes them"):
+    with pytest.raises(UserError, match=r"No results at .*`python -m examples compare` writes them"):
         Results.read(tmp_path / "results.json")
 
 
@@ -156,18 +157,18 @@ def test_missing_results(tmp_path: Path):
     ("text", "message"),
     [
         ("{", "is not JSON"),
-        ("[]", "is not a file of format 3 that `python -m examples compare` wrote"),
-        ('{"format": 99}', "is not a file of format 3 that `python -m examples compare` wrote"),
+        ("[]", "is not what `python -m examples compare` writes: It must be"),
+        ('{"format": 99}', r"`format` \(=99\) must be 3. It lacks 'data'. .*And \d+ more"),
         (
             '{"format": 3, "seed": 3, "runs": []}',
-            r"a Results lacks \['classes', .*has unknown keys \['seed'\]",
+            r"lacks 'classes'",
         ),
     ],
 )
 def test_wrong_results(tmp_path: Path, text: str, message: str):
     path = tmp_path / "results.json"
     path.write_text(text)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(UserError, match=message):
         Results.read(path)
 
 

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from examples.data.place import Place
+from examples.errors import UserError
 from examples.run.folder import RunFolder
 from examples.run.task import metric_of
 from examples.run.trained import load_trained
@@ -45,12 +46,12 @@ def test_cut_short(spoken_runs: Path, spoken_root: Path, tmp_path: Path):
 def test_no_checkpoint(spoken_runs: Path, spoken_root: Path, tmp_path: Path):
     folder = shutil.copytree(spoken_runs / "mask", tmp_path / "run")
     (folder / "best.ckpt").unlink()
-    with pytest.raises(FileNotFoundError, match=r"No checkpoint at '.*best.ckpt'. `train` keeps it"):
+    with pytest.raises(UserError, match=r"No checkpoint at '.*best.ckpt'. `train` keeps it"):
         load_trained(RunFolder(folder), Place(spoken_root))
 
 
 def test_no_run(tmp_path: Path):
-    with pytest.raises(FileNotFoundError, match="No run at"):
+    with pytest.raises(UserError, match="No run at"):
         load_trained(RunFolder(tmp_path), Place())
 
 
@@ -59,5 +60,5 @@ def test_another_version(spoken_runs: Path, spoken_root: Path, tmp_path: Path):
     plan = json.loads((folder / "plan.json").read_text())
     del plan["patience"]
     (folder / "plan.json").write_text(json.dumps(plan))
-    with pytest.raises(ValueError, match=r"trained by another version; its plan lacks \['patience'\]"):
+    with pytest.raises(UserError, match=r"trained by another version; its plan lacks \['patience'\]"):
         load_trained(RunFolder(folder), Place(spoken_root))

@@ -13,6 +13,7 @@ import torch
 from examples.__main__ import main
 from examples.data.contract import MultimodalData, split_and_standardise
 from examples.data.splits import Split
+from examples.errors import UserError
 from examples.nets.model import build_model
 from examples.recipes import Network, Recipe, Row
 from examples.results import EpochRecord, Run
@@ -221,7 +222,7 @@ def test_the_split_is_written_by_name(tmp_path: Path):
 def test_needs_a_validation_part(tmp_path: Path):
     data = replace(toy(), validation=None)
     with pytest.raises(
-        ValueError, match=r"`select` \(='validation'\) needs a validation part; 'toy' is split"
+        UserError, match=r"`select` \(='validation'\) needs a validation part; 'toy' is split"
     ):
         train("mask", recipe(), data, seed=0, folder=RunFolder(tmp_path))
 
@@ -252,4 +253,4 @@ def test_train_from_the_command_line(recipe_file: Path, mfeat_root: Path, tmp_pa
     assert main([*arguments, "--row", "masks"]) == 2
     assert "`rows` has unknown names ['masks']" in capsys.readouterr().err
     assert main([*arguments, "--devices", "0"]) == 2
-    assert "`devices` (=0) must be at least 1" in capsys.readouterr().err
+    assert "`devices` (=0) must be above 0" in capsys.readouterr().err

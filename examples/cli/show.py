@@ -1,0 +1,46 @@
+"""``python -m examples show``: print the table and draw the figures again, from results.json."""
+
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from examples.results import Results
+from examples.results.tables import show
+
+
+def arguments() -> ArgumentParser:
+    """Return the parser of the command's own arguments."""
+    parser = ArgumentParser()
+    parser.add_argument("folder", type=Path, help="Where a comparison wrote its results.json.")
+    return parser
+
+
+def run(parsed: Namespace, typed: str) -> int:
+    """Run the command and return the exit status.
+
+    Args:
+        parsed: From the parser.
+        typed: The whole command.
+
+    Raises:
+        UserError: There are no results.
+    """
+    del typed
+    present(parsed.folder, Console())
+    return 0
+
+
+def present(folder: Path, console: Console) -> None:
+    """Print the table of a comparison, draw its figures, and say where all of it lies.
+
+    Args:
+        folder: Where its results.json lies, and the figures go.
+        console: Where it is printed.
+    """
+    from examples.results.figures.training import draw  # noqa: PLC0415 - takes a second, and few commands draw
+
+    results = Results.read(folder / "results.json")
+    show(results, console)
+    pictures = "".join(f", {path}" for path in draw(results, folder))
+    console.print(f"\nIn {folder / 'results.json'}{pictures}", highlight=False, soft_wrap=True)

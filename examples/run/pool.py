@@ -1,0 +1,101 @@
+"""Work spread over processes, which end with the process that waits for them, whatever ends it."""
+
+import multiprocessing
+import os
+import queue
+import signal
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from threading import Thread
+from typing import Any, TypeAlias, TypeVar
+
+Job = TypeVar("Job")
+Outcome = TypeVar("Outcome")
+Tell: TypeAlias = Callable[[Any], None]
+
+_OFTEN = 0.2  # seconds between two looks at what was told
+
+
+def spread(
+    work: Callable[[Job, Tell], Outcome],
+    jobs: Sequence[Job],
+    workers: int,
+    *,
+    done: Callable[[Job, Outcome], None],
+    tell: Tell = lambda _: None,
+) -> list[Outcome]:
+    """Return what comes of each job, in order.
+
+    Args:
+        work: A function of a module, so that another process finds it. It gets a job, and something to tell on the way.
+        jobs: Each complete enough for another process.
+        workers: Processes of their own; where one is enough it is this one.
+        done: Is called here with each job and what came of it, as soon as it is known.
+        tell: Is called here with whatever `work` tells.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C; the processes have ended.
+    """
+    if min(workers, len(jobs)) <= 1:
+        made = []
+        for job in jobs:
+            made.append(work(job, tell))
+            done(job, made[-1])
+        return made
+    context = multiprocessing.get_context("spawn")
+    told: multiprocessing.Queue[Any] = context.Queue()
+    before = multiprocessing.active_children()
+    pool = ProcessPoolExecutor(
+        min(workers, len(jobs)), mp_context=context, initializer=_begin, initargs=(told,)
+    )
+    try:
+        futures = {pool.submit(_work, work, job): job for job in jobs}
+        _follow(futures, told, tell, done)
+        return [future.result() for future in futures]
+    except BaseException:  # Python 3.14 has `pool.terminate_workers()`
+        for process in set(multiprocessing.active_children()) - set(before):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _follow(
+    futures: dict[Future[Outcome], Job],
+    told: "multiprocessing.Queue[Any]",
+    tell: Tell,
+    done: Callable[[Job, Outcome], None],
+) -> None:
+    """Pass on what is told until all is done."""
+    waiting = set(futures)
+    while waiting:
+        ready, waiting = wait(waiting, timeout=_OFTEN, return_when=FIRST_COMPLETED)
+        try:
+            while True:
+                tell(told.get_nowait())
+        except queue.Empty:
+            pass
+        for future in ready:
+            done(futures[future], future.result())
+
+
+_told: list["multiprocessing.Queue[Any]"] = []  # a process of the pool has one for its whole life
+
+
+def _begin(told: "multiprocessing.Queue[Any]") -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
+    told.cancel_join_thread()  # what was not read by then need not be
+    _told.append(told)
+    Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """End this process, busy as it may be, when its parent has ended; neither joblib nor the standard library does."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _work(work: Callable[[Job, Tell], Outcome], job: Job) -> Outcome:
+    return work(job, _told[0].put)

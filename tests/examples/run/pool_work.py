@@ -1,0 +1,27 @@
+"""What the processes of `test_pool` do; run as a program, it spreads work that never ends and says when it has begun."""
+
+import os
+import sys
+import time
+
+from examples.run.pool import Tell, spread
+
+
+def square(job: int, tell: Tell) -> int:
+    tell((job, os.getpid()))
+    if job < 0:
+        raise ArithmeticError(f"no root of {job}")
+    return job * job
+
+
+def forever(job: int, tell: Tell) -> None:
+    tell(job)
+    while True:
+        time.sleep(0.01)
+
+
+if __name__ == "__main__":
+    try:
+        spread(forever, [1, 2], 2, done=print, tell=lambda job: print("begun", job, flush=True))
+    except KeyboardInterrupt:
+        sys.exit(130)
