@@ -43,8 +43,8 @@ def build(kind: type[T], values: Mapping[str, Any], where: str = "") -> T:
 
     Args:
         kind: The dataclass.
-        values: Its fields by name.
-        where: What the message begins with, such as the name of a file.
+        values: Fields by name.
+        where: Beginning of the message, such as the name of a file.
 
     Raises:
         UserError: A key is missing or unknown, or a value is not of its type; names them.
@@ -59,7 +59,7 @@ def read(kind: type[T], path: Path, command: str) -> T:
     Args:
         kind: The dataclass.
         path: The JSON file.
-        command: What writes it.
+        command: Command that writes the file.
 
     Raises:
         UserError: There is none, or it is not such a file; says what is wrong.
@@ -75,7 +75,7 @@ def write(path: Path, values: Mapping[str, Any], entries: str) -> None:
 
     Args:
         path: The JSON file.
-        values: What it holds; no NaN.
+        values: Content of the file; no NaN.
         entries: Key of the list that gets one line an entry; it comes last.
     """
     lines = ",\n".join(json.dumps(entry, allow_nan=False) for entry in values[entries])
@@ -91,7 +91,7 @@ def explained(kind: Any, where: str = "") -> Iterator[None]:
 
     Args:
         kind: The dataclass that is read.
-        where: As in `build`.
+        where: Beginning of the message, as in `build`.
 
     Raises:
         UserError: In place of what was raised inside the context.

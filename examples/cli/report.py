@@ -28,7 +28,7 @@ def run(parsed: Namespace, typed: str) -> int:
     """Run the command and return the exit status.
 
     Args:
-        parsed: From the parser.
+        parsed: Arguments from the parser.
         typed: The whole command, for the record.
 
     Raises:

@@ -20,7 +20,7 @@ def run(parsed: Namespace, typed: str) -> int:
     """Run the command and return the exit status.
 
     Args:
-        parsed: From the parser.
+        parsed: Arguments from the parser.
         typed: The whole command.
 
     Raises:
@@ -35,8 +35,8 @@ def present(folder: Path, console: Console) -> None:
     """Print the table of a comparison, draw its figures, and say where all of it lies.
 
     Args:
-        folder: Where its results.json lies, and the figures go.
-        console: Where it is printed.
+        folder: Folder of its results.json, and of the figures.
+        console: Console to print to.
     """
     from examples.results.figures.training import draw  # noqa: PLC0415 - takes a second, and few commands draw
 

@@ -21,9 +21,9 @@ class Bar:
     """The bar.
 
     Args:
-        runs: How many.
-        epochs: Of each.
-        console: Where it is shown.
+        runs: Number of runs.
+        epochs: Number of epochs of each.
+        console: Console that shows it.
     """
 
     def __init__(self, runs: int, epochs: int, console: Console) -> None:

@@ -45,8 +45,8 @@ def run_job(job: Job, tell: Tell) -> Run | Failure:
     """Train and score one job; the same numbers in any process. What goes wrong in it comes back and stops nothing else.
 
     Args:
-        job: What is to be run.
-        tell: Called with each `Epoch`.
+        job: Job to run.
+        tell: Function called with each `Epoch`.
     """
     from examples.run.training import train  # noqa: PLC0415 - takes seconds, and the process that waits needs none of it
 

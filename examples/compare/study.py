@@ -33,13 +33,13 @@ class Study:
 
     Args:
         recipe: All settings.
-        folder: Where the runs go.
-        place: Where the data lies.
+        folder: Folder of the runs.
+        place: Location of the data.
         rows: Only these rows; all when none are named.
-        hardware: What each run uses of the machine.
+        hardware: Parts of the machine that each run uses.
         keep: Whether the checkpoints of finished runs stay.
         fresh: Whether finished runs are run again.
-        start: What a row starts from with a seed, where that is another run.
+        start: Start of a row with a seed, if it is another run.
     """
 
     recipe: Recipe
@@ -105,10 +105,10 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
     """Run what is not finished yet, show progress, return the results. A run that fails is noted, and stops no other.
 
     Args:
-        study: What to run.
+        study: Study to run.
         workers: Processes; one for each core by default, 1 stays in this process.
-        command: What was typed, for the record.
-        console: Where progress is shown.
+        command: Command that was typed, for the record.
+        console: Console that shows progress.
 
     Raises:
         UserError: A run with other settings lies where one of these is to go.

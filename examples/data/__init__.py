@@ -63,7 +63,7 @@ def load(name: str, place: Place, *, seed: int, options: Mapping[str, object]) -
     Args:
         name: A key of `DATA_SETS`.
         place: Folder of its files; each data set has its default.
-        seed: For data sets whose split is drawn.
+        seed: Seed of the split, for data sets that draw it.
         options: Further arguments of that data set's loader.
     """
     loader = find(name).load

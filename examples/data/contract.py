@@ -60,7 +60,7 @@ class Samples(Dataset[Batch]):
     Args:
         inputs: Modality name to column; a tensor ``(samples, *shape)`` is one that is in memory.
         target: Class numbers, ``(samples,)`` or ``(samples, height, width)``, any integer dtype.
-        labels: What else is known of each sample, such as the speaker, by name: ``(samples,)``.
+        labels: Other facts about each sample, such as the speaker, by name: ``(samples,)``.
     """
 
     def __init__(
@@ -109,7 +109,7 @@ class Samples(Dataset[Batch]):
             batch_size: Samples in a batch, over all processes.
             seed: Seed of order and draws.
             rank: Number of this process.
-            world: How many processes share each batch.
+            world: Number of processes that share each batch.
             workers: Processes that read ahead; 0 where the samples are in memory.
         """
         order = Batches(len(self), batch_size, seed=seed, rank=rank, world=world)
@@ -123,8 +123,8 @@ class MultimodalData:
     """One data set, split and standardised.
 
     Args:
-        name: Its name on the command line.
-        modalities: What each looks like, in the order in which their features are concatenated.
+        name: Name on the command line.
+        modalities: Form of each modality, in the order in which their features are concatenated.
         classes: Names of the classes; a target is a position in this tuple, or `UNSCORED`.
         train: Samples that the network learns from.
         validation: Chooses the epoch; None where the protocol has no such part.
@@ -226,9 +226,9 @@ def split_and_standardise(
         kinds: Modality name to kind.
         classes: Names of the classes.
         split: Positions of the samples of each part.
-        task: What a target is.
-        standardise: False keeps the values as they are, in the units of the data set.
-        labels: What else is known of each sample, ``(samples,)`` each.
+        task: Kind of target.
+        standardise: Whether to standardise; False keeps the values as they are, in the units of the data set.
+        labels: Other facts about each sample, ``(samples,)`` each.
         names: Names of the samples.
         values: Label to the words for its numbers from 0.
         left_out: Samples that are not among them, by name, with the reason.

@@ -22,7 +22,7 @@ class MaskedFusion(Method):
         mask_weight: Lambda; 0 is the row without regularisation of Table 2.
         init: Start of Omega.
         threshold: t, a channel is kept while its weight is above it.
-        penalty: What is summed over Omega: "signed", Eq. 5 as published; "absolute"; or "positive", which stops at zero.
+        penalty: Sum over Omega: "signed", Eq. 5 as published; "absolute"; or "positive", which stops at zero.
     """
 
     mask_weight: float = 1e-4

@@ -46,13 +46,13 @@ class GradientBlending(Method):
         super_epoch: n. Offline, the published number is all epochs of the recipe.
         held_out: Share of the training samples, drawn at random and always the same ones, that the network never
             learns from. They are neither validation nor test samples.
-        gain: What stands for the generalisation and the overfitting: their "change" over n epochs, as published; or the "level"
+        gain: Measure of generalisation and overfitting: their "change" over n epochs, as published; or the "level"
             after them, L'^V and L'^V - L'^T, as in MultiBench.
         smallest: Floor of both, so that a loss that got worse has next to no weight, and one that does not overfit a
             finite one.
-        optimizer: Of the copies; best the recipe's, as the two below.
-        learning_rate: Of the copies.
-        batch_size: Of the copies.
+        optimizer: Optimiser of the copies; best the recipe's, like the two below.
+        learning_rate: Learning rate of the copies.
+        batch_size: Batch size of the copies.
     """
 
     estimate: Literal["online", "offline"] = "online"

@@ -52,7 +52,7 @@ class ParetoLoss(nn.Module):
     With several processes each weighs the gradients of its own share of the batch; the results are averaged.
 
     Args:
-        joint: What gives the terms of Eq. 1.
+        joint: Loss that gives the terms of Eq. 1.
         boost: Gamma.
     """
 

@@ -20,7 +20,7 @@ class DroppedModalities(nn.Module):
     stays, so that no sample loses all. What stays is not rescaled.
 
     Args:
-        fusion: What fuses a mapping of features.
+        fusion: Layer that fuses a mapping of features.
         p: Probability. 1 leaves each sample one modality.
 
     Shape:

@@ -37,15 +37,15 @@ class OGM(Method):
     """Scale the gradients of each encoder by how far its modality leads.
 
     Args:
-        alpha: How much a lead is held against a modality; published: 0.8 for CREMA-D, 0.1 for VGGSound.
+        alpha: Strength with which a leading modality is slowed down; published: 0.8 for CREMA-D, 0.1 for VGGSound.
         noise: GE, published: normal noise on every gradient that may be scaled, with the standard deviation that
             the gradient had before.
         contribution: The scores o_m. "zeroed": of the head, in evaluation mode, with the features of all other
             modalities set to 0. "heads": of a head for each modality, which learns beside the network and sends
             no gradient into it.
-        against: What a modality is measured by: the "weakest" one, or its mean ratio to the "others". The same,
+        against: Reference of a modality: the "weakest" one, or its mean ratio to the "others". The same,
             and as published, for two modalities; for more, both are readings of followers.
-        weights: Of the encoder that are scaled: "all", as in the paper, or the weights of its two-dimensional
+        weights: Weights of the encoder that are scaled: "all", as in the paper, or the weights of its two-dimensional
             "convolutions", as in the published code.
         first: Epoch, from 0, in which it starts.
         last: Epoch in which it ends; published: 50.

@@ -45,10 +45,10 @@ class PMR(Method):
     Args:
         alpha: Weight of the prototype losses; published: 1 or 2, by data set.
         entropy: Mu, weight of PER; published: 0.01 or 0.001. 0 is PMR without PER.
-        entropy_epochs: How many epochs PER lasts; not published.
-        prototype_epochs: How many epochs the prototype losses last; the published scripts stop them after 70 of 130.
-        momentum: Of the prototypes, from epoch to epoch; the published code says 0.2, its scripts 0.
-        share: Of the training samples, always the same ones, that make the prototypes. A class that none of them has gets
+        entropy_epochs: Number of epochs of PER; not published.
+        prototype_epochs: Number of epochs of the prototype losses; the published scripts stop them after 70 of 130.
+        momentum: Momentum of the prototypes, from epoch to epoch; the published code says 0.2, its scripts 0.
+        share: Share of the training samples, always the same ones, that make the prototypes. A class that none of them has gets
             no prototype, and its samples no prototype loss.
         coefficients: "paper", beta as above; or "code", 1 for every modality that is behind the first one.
     """
@@ -125,7 +125,7 @@ class Prototypes(nn.Module):
 
     Args:
         channels: Features of each modality.
-        classes: How many.
+        classes: Number of classes.
     """
 
     seen: Tensor

@@ -28,7 +28,7 @@ class WithUnimodalLosses(nn.Module):
     Only `total` has them: `task` stays the cross entropy of the joint prediction, as for every other method.
 
     Args:
-        joint: What gives the other terms, such as `PaperLoss`.
+        joint: Loss that gives the other terms, such as `PaperLoss`.
         weight: w.
     """
 
@@ -48,7 +48,7 @@ class UniformLosses(Method):
     """Train a head on each modality's features too.
 
     Args:
-        weight: Of each modality's cross entropy; that of the joint one is 1.
+        weight: Weight of each modality's cross entropy; that of the joint one is 1.
         vote: Whether all heads predict together, see `opinion_pool`; by default the joint head predicts alone, and the
             others only train the encoders.
 

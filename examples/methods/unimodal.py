@@ -12,7 +12,7 @@ class Unimodal(Method):
     """Train on one modality.
 
     Args:
-        modality: Its name.
+        modality: Name of the modality.
     """
 
     modality: str

@@ -23,9 +23,9 @@ class WeakestFirst(UniformLosses):
     momentum nor weight decay moves it; only running statistics of its normalisation go on.
 
     Args:
-        weight: Of each modality's cross entropy; that of the joint one is 1.
-        epochs: How many go by before all encoders learn; the original has half of all.
-        decay: Of the moving average of each modality's cross entropy, a step.
+        weight: Weight of each modality's cross entropy; that of the joint one is 1.
+        epochs: Number of epochs before all encoders learn; the original has half of all.
+        decay: Decay of the moving average of each modality's cross entropy, a step.
 
     Reference: sequential modality prioritisation of "G2D: Boosting Multimodal Learning with Gradient-Guided
     Distillation", ICCV 2025, without its distillation.

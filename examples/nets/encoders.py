@@ -23,9 +23,9 @@ class MapEncoder(nn.Module):
     """The published encoder, for images and sequences: two convolutions of stride 2, one of stride 1, residuals.
 
     Args:
-        shape: Of one sample, ``(channels, height, width)`` or ``(channels, length)``.
+        shape: Shape of one sample, ``(channels, height, width)`` or ``(channels, length)``.
         network: Sizes.
-        pooling: How many times the maps are pooled before the residuals; once for the published spectrograms.
+        pooling: Number of times the maps are pooled before the residuals; once for the published spectrograms.
 
     Shape:
         - Input: ``(batch, *shape)``
@@ -65,9 +65,9 @@ class ResNetEncoder(nn.Module):
     """ResNet-18 for images, and a 1 x 1 convolution to the latent's channels.
 
     Args:
-        shape: Of one sample, ``(channels, height, width)``; any size.
+        shape: Shape of one sample, ``(channels, height, width)``; any size.
         network: Sizes.
-        pooling: How many times the last maps are pooled.
+        pooling: Number of times the last maps are pooled.
 
     Shape:
         - Input: ``(batch, *shape)``
@@ -120,7 +120,7 @@ def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Enc
     """Return the encoder for a modality's kind: `network.encoder` for images, one of its own for the other kinds.
 
     Args:
-        modality: What goes in.
+        modality: Modality that goes in.
         network: Sizes.
         pooling: Extra halvings of the latent's grid.
     """

@@ -26,7 +26,7 @@ def probe_run(trained: Trained, settings: Settings) -> list[Probe]:
 
     Args:
         trained: The run.
-        settings: How.
+        settings: Settings of the probes.
 
     Raises:
         UserError: A label is unknown, or has one value only in this part; says which parts have more.

@@ -30,7 +30,7 @@ class Read:
     Args:
         features: Modality name to ``(samples, channels)``, mean over the grid; before the mask.
         labels: Name to numbers, ``(samples,)``; `TARGET` is one of them; below 0 is not known.
-        groups: What folds keep together, ``(samples,)``.
+        groups: Groups that folds keep together, ``(samples,)``.
     """
 
     features: dict[str, Values]

@@ -19,22 +19,22 @@ class Probe:
     """One probe on one part of the channels of one trained run. Shares are in percent.
 
     Args:
-        row: Of the run.
-        seed: Of the run.
-        label: What is asked: a side label, or "target".
+        row: Row of the run.
+        seed: Seed of the run.
+        label: Label that is asked for: a side label, or "target".
         modality: Whose channels, or "all".
         channels: "complementary" or "contradictory".
-        count: How many channels; with 0 there is no accuracy.
-        accuracy: Of the probe, cross-validated.
+        count: Number of channels; with 0 there is no accuracy.
+        accuracy: Accuracy of the probe, cross-validated.
         low: Lower end of its 95 % interval, Wilson's with each group of samples as one trial.
         high: Upper end.
-        chance: What the most frequent label gets right under the same folds.
+        chance: Share that the most frequent label gets right under the same folds.
         control: Accuracy on the control task, mean over draws. What accuracy has above it is the selectivity.
         matched: Accuracy with as many channels as the smaller of both parts, mean over random subsets.
-        matched_count: How many these are; with 0 there is no such accuracy.
+        matched_count: Number of these channels; with 0 there is no such accuracy.
         samples: Asked about.
-        groups: How many groups they are in, see `groups_of`.
-        classes: How many labels there are.
+        groups: Number of groups they are in, see `groups_of`.
+        classes: Number of labels.
     """
 
     row: str
@@ -61,16 +61,16 @@ class ProbeResults:
 
     Args:
         data: Name of the data set.
-        part: Which part of it the probes saw.
+        part: Part of it that the probes saw.
         learned: Whether the networks had learned from some of these samples.
-        command: What was typed.
-        settings: Of the probes.
-        recipe: What the runs were asked for, and their rows under "comparison".
-        versions: Of Python and the packages that matter.
-        machine: In words.
+        command: Command that was typed.
+        settings: Settings of the probes.
+        recipe: Recipe of the runs, and their rows under "comparison".
+        versions: Versions of Python and the packages that matter.
+        machine: Machine in words.
         seconds: Wall-clock time of all probes, without training.
         probes: One for each run, label, modality and part of the channels.
-        format: Of this file.
+        format: Format of this file.
     """
 
     data: str

@@ -13,13 +13,13 @@ class Settings:
     """How it is probed.
 
     Args:
-        part: Which samples: "test", which the network has never learned from, "train", "validation" or "all".
-        labels: What is asked; all side labels and "target" when none are named.
-        folds: Of the cross-validation.
-        samples: At most so many are used, drawn.
-        draws: How many control tasks, and random subsets of channels, are averaged.
+        part: Samples to probe: "test", which the network has never learned from, "train", "validation" or "all".
+        labels: Labels to ask for; all side labels and "target" when none are named.
+        folds: Number of folds of the cross-validation.
+        samples: Largest number of samples to use, drawn at random.
+        draws: Number of control tasks, and of random subsets of channels, that are averaged.
         strength: C, the inverse weight of the squared norm of a probe's weights.
-        seed: Of folds and draws.
+        seed: Seed of folds and draws.
     """
 
     part: str = "test"

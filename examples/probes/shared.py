@@ -13,7 +13,7 @@ def shared_recipe(plans: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the settings that all runs share, and those of each row under "comparison".
 
     Args:
-        plans: What each run was asked for.
+        plans: Plan of each run.
 
     Raises:
         UserError: The runs are of several data sets, or of other settings; says which.

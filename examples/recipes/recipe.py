@@ -22,7 +22,7 @@ class Network:
     """Sizes of the network; the defaults are the published ones.
 
     Args:
-        encoder: Of images: "vqvae", the published convolutions, or "resnet18". Sequences and vectors keep their own.
+        encoder: Encoder of images: "vqvae", the published convolutions, or "resnet18". Sequences and vectors keep their own.
         pooling: Modality name to extra max-pools of stride 2 in its encoder, 0 when not named; its decoder undoes
             them. The published spectrogram has one.
         width: Channels inside encoders and decoders.
@@ -30,7 +30,7 @@ class Network:
         residual_blocks: Residual blocks in a row.
         latent: D, channels of each modality's latent and length of a code.
         codes: K, codes of each modality's codebook.
-        decay: Of the codebook's moving averages.
+        decay: Decay of the codebook's moving averages.
         commitment: Beta, weight of the commitment term.
         restart: A code used less than this share of its fair part starts anew.
         resnet_width: Channels of the first stage of ResNet-18; each stage has twice as many as the one before.
@@ -38,7 +38,7 @@ class Network:
         head_width: Channels inside the head.
         head_residual_width: Channels inside a residual block of the head.
         head_hidden: Width of the head's hidden layer.
-        dropout: In the head.
+        dropout: Dropout in the head.
     """
 
     encoder: Literal["vqvae", "resnet18"] = "vqvae"
@@ -71,8 +71,8 @@ class LossWeights:
     """Weights of two terms of Eq. 1. The weight of the mask, lambda, belongs to the method that has a mask.
 
     Args:
-        reconstruction: Of L_recons, Eq. 2.
-        code: Of L_code, Eq. 3.
+        reconstruction: Weight of L_recons, Eq. 2.
+        code: Weight of L_code, Eq. 3.
     """
 
     reconstruction: float = 1.0
@@ -86,9 +86,9 @@ class Row:
     Args:
         method: A name that `examples.methods` knows.
         quantise: Whether each modality has a quantiser and a decoder, so L_code and L_recons too.
-        arguments: Of the method.
+        arguments: Arguments of the method.
         settings: Keys of the recipe that are different for this row, any of `ROW_SETTINGS`.
-        tune: What is tried before the seeds are run, key to values: a key of the recipe, or ``arguments.NAME`` of the
+        tune: Settings to try before the seeds are run, key to values: a key of the recipe, or ``arguments.NAME`` of the
             method. All combinations are tried; the one with the lowest validation task loss is used.
     """
 
@@ -131,19 +131,19 @@ class Recipe:
         data: Name of the data set.
         comparison: Rows of the table by name; all see the same splits.
         data_options: Further arguments of the data set's loader.
-        seeds: How many seeds; each draws its split, its first weights and its batches.
+        seeds: Number of seeds; each draws its split, its first weights and its batches.
         first_seed: The first of them.
-        tuning_seeds: How many seeds of their own each trial of a row's `tune` is run with.
+        tuning_seeds: Number of separate seeds that each trial of a row's `tune` is run with.
         epochs: Passes over the training data.
         batch_size: Samples in a step, over all processes.
         optimizer: Adam with decoupled weight decay, or stochastic gradient descent with momentum 0.9.
-        learning_rate: Its rate at the start.
+        learning_rate: Learning rate at the start.
         schedule: The rate falls to zero along a cosine, or stays.
-        weight_decay: On everything but Omega.
-        mask_learning_rate: Of Omega; the same when not given.
+        weight_decay: Weight decay of everything but Omega.
+        mask_learning_rate: Learning rate of Omega; the same when not given.
         gradient_clip: Largest norm of the gradient of all weights together.
-        precision: Of the arithmetic, in Lightning's words.
-        select: Which weights are scored: the last ones, or those with the lowest validation task loss.
+        precision: Precision of the arithmetic, in Lightning's words.
+        select: Weights that are scored: the last ones, or those with the lowest validation task loss.
         patience: Stop after so many epochs without a lower validation task loss.
         loss: Weights of Eq. 1.
         network: Sizes.
@@ -196,7 +196,7 @@ class Recipe:
         """Return the recipe of one run: this row alone, one of its trials in place, its own settings applied.
 
         Args:
-            name: Of the row.
+            name: Name of the row.
             trial: One of its `trials`.
 
         Raises:

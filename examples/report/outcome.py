@@ -42,8 +42,8 @@ def worth(measured: Measured | None, zeta: float | None) -> tuple[Figure, Table]
     """Return what each modality is worth, as a figure and as a table; None where there is but one modality.
 
     Args:
-        measured: What the network did.
-        zeta: Of the same weights.
+        measured: Measurements of the network.
+        zeta: Zeta of the same weights.
     """
     if measured is None or measured.contributions is None:
         return None

@@ -22,11 +22,11 @@ class Subject:
     """One run that is looked at closely.
 
     Args:
-        folder: Of the run.
-        plan: What it was asked for, see `RunFolder.read_plan`.
-        result: What came out; None where training was cut short.
+        folder: Folder of the run.
+        plan: Plan of the run, see `RunFolder.read_plan`.
+        result: Result; None where training was cut short.
         epochs: One record each, as far as training came.
-        trained: Its network; None where no checkpoint is there.
+        trained: Trained network; None where no checkpoint is there.
     """
 
     folder: RunFolder
@@ -82,7 +82,7 @@ def gather(paths: Sequence[Path], place: Place) -> Given:
 
     Args:
         paths: Folders of runs and of comparisons.
-        place: Where the data lies; it is not read for comparisons without checkpoints.
+        place: Location of the data; it is not read for comparisons without checkpoints.
 
     Raises:
         UserError: A folder holds neither, or there is no data.

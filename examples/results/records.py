@@ -19,18 +19,18 @@ class Run:
     """One row with one seed.
 
     Args:
-        row: Its name in the recipe.
-        seed: Of split, weights and batches.
-        method: By name.
+        row: Name of the row in the recipe.
+        seed: Seed of split, weights and batches.
+        method: Name of the method.
         quantise: Whether it had quantisers and decoders.
         channels: Channels of each modality in the fused space.
-        score: Of the chosen weights on the test samples, percent.
+        score: Score of the chosen weights on the test samples, percent.
         chosen: The epoch that gave them, from 1.
         complementary: Kept channels of each modality in them, percent of the fused space.
         kept: The same, percent of the modality's own channels, Eq. 6.
-        zeta: Of them, Eq. 7; None where it is undefined.
+        zeta: Zeta of these weights, Eq. 7; None where it is undefined.
         alone: Score on the test samples with the inputs of all other modalities at zero, their mean, percent.
-        parameters: How many the network has.
+        parameters: Number of parameters of the network.
         seconds: Training and test.
         processor_seconds: The same, as time of the processor, which other work on the machine hardly changes.
         epochs: One record each; empty where the file was written without them.
@@ -58,10 +58,10 @@ class Trial:
     """One of the settings that were tried for a row before its seeds were run.
 
     Args:
-        row: Its name in the recipe.
+        row: Name of the row in the recipe.
         settings: Keys of the row's `tune` to values.
         loss: Lowest validation task loss, the mean over the tuning seeds; None where the trial failed.
-        score: On the validation part, of the same weights, percent; None where it failed.
+        score: Score on the validation part, of the same weights, percent; None where it failed.
         chosen: Whether the row uses it.
     """
 
@@ -77,9 +77,9 @@ class Failure:
     """A run that came to nothing.
 
     Args:
-        row: Its name in the recipe.
-        seed: Of the run.
-        error: What it said.
+        row: Name of the row in the recipe.
+        seed: Seed of the run.
+        error: Message of the error.
     """
 
     row: str
@@ -94,19 +94,19 @@ class Results:
     Args:
         data: Name of the data set.
         modalities: Their names, in order.
-        classes: How many.
-        metric: What a score is, "accuracy" or "mIoU", the mean intersection over union of the classes.
-        samples: How many to train on, to choose the epoch by, and to test on.
-        command: What was typed.
+        classes: Number of classes.
+        metric: Meaning of a score, "accuracy" or "mIoU", the mean intersection over union of the classes.
+        samples: Numbers of samples to train on, to choose the epoch by, and to test on.
+        command: Command that was typed.
         recipe: All settings.
-        versions: Of Python and the packages that matter.
-        machine: In words.
+        versions: Versions of Python and the packages that matter.
+        machine: Machine in words.
         seconds: Wall-clock time of the whole comparison; where runs were finished before, the seconds of all runs shared
             out over the processes.
-        trials: What was tried before, of the rows that are tuned.
-        failures: What came to nothing.
+        trials: Trials of the rows that are tuned.
+        failures: Runs that failed.
         runs: One for each row and seed that came to something.
-        format: Of this file.
+        format: Format of this file.
     """
 
     data: str

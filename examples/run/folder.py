@@ -62,11 +62,11 @@ class RunFolder:
         """Make the folder this run's own; return the run where it is finished already.
 
         Args:
-            row: Its name in the recipe.
-            seed: Of the run.
+            row: Name of the row in the recipe.
+            seed: Seed of the run.
             recipe: All settings.
             fresh: Whether to start anew.
-            start: What it starts from and what is scored, where that is not the usual.
+            start: Start of the run and classes that are scored, if unusual.
 
         Raises:
             UserError: The folder holds a run with other settings or versions; names them. Nothing is changed.
@@ -116,7 +116,7 @@ class RunFolder:
         """Return the checkpoint with the weights that were scored, or the last one of a run that was cut short.
 
         Args:
-            select: As in the recipe.
+            select: Selection as in the recipe.
 
         Raises:
             UserError: It was not kept; says how to keep it.
@@ -133,7 +133,7 @@ class RunFolder:
         """Write what came out.
 
         Args:
-            run: What came out.
+            run: Result of the run.
             keep: Whether the checkpoints stay.
         """
         fresh = self.path / f"{_RESULT}.new"

@@ -16,7 +16,7 @@ class Hardware:
     """Processes and devices.
 
     Args:
-        accelerator: What Lightning runs on: "cpu", "gpu", "auto", ...
+        accelerator: Accelerator for Lightning: "cpu", "gpu", "auto", ...
         devices: Processes on each machine, one for each device.
         nodes: Machines.
         readers: Processes of each process that read batches ahead; 0 where the samples are in memory.

@@ -28,7 +28,7 @@ def spread(
 
     Args:
         work: A function of a module, so that another process finds it. It gets a job, and something to tell on the way.
-        jobs: Each complete enough for another process.
+        jobs: Jobs, each complete enough for another process.
         workers: Processes of their own; where one is enough it is this one.
         done: Is called here with each job and what came of it, as soon as it is known.
         tell: Is called here with whatever `work` tells.

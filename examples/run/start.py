@@ -30,7 +30,7 @@ class Start:
 
     Args:
         source: Folder of the run.
-        parts: What is carried; with nothing the run starts from scratch, and is scored on the same classes.
+        parts: Parts that are carried; with none the run starts from scratch, and is scored on the same classes.
     """
 
     source: RunFolder

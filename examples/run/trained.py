@@ -25,16 +25,16 @@ class Trained:
     """What `load_trained` finds.
 
     Args:
-        folder: Of the run.
-        row: Its name in the recipe.
-        seed: Of the run.
+        folder: Folder of the run.
+        row: Name of the row in the recipe.
+        seed: Seed of the run.
         recipe: All settings, with this row alone.
-        versions: Of the packages that trained it.
+        versions: Versions of the packages that trained it.
         data: The modalities that the network sees, split and standardised as in training.
-        method: With its arguments.
-        model: With the chosen weights, in evaluation mode, on the CPU.
+        method: Method with its arguments.
+        model: Network with the chosen weights, in evaluation mode, on the CPU.
         epochs: One record each, as far as training came.
-        result: What came out; None where training was cut short, and the weights are those of the last whole epoch.
+        result: Result; None where training was cut short, and the weights are those of the last whole epoch.
     """
 
     folder: RunFolder
@@ -53,8 +53,8 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
     """Build the network of a run again and load its weights.
 
     Args:
-        folder: Where `train` or `compare --keep` wrote.
-        place: Where the data lies.
+        folder: Folder that `train` or `compare --keep` wrote.
+        place: Location of the data.
 
     Raises:
         UserError: There is no run, or its checkpoint was not kept; says how to keep it.

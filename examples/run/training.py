@@ -52,16 +52,16 @@ def train(
     gives the same numbers, up to the seconds, as one that was not.
 
     Args:
-        row: Its name in the recipe.
+        row: Name of the row in the recipe.
         recipe: Method, arguments, and everything else that decides the numbers.
         data: All modalities; the method chooses.
-        seed: Of weights and batches.
-        folder: For checkpoints and logs. A run that was cut short there goes on.
+        seed: Seed of weights and batches.
+        folder: Folder of checkpoints and logs. A run that was cut short there continues.
         hardware: One process on the CPU by default. One CPU thread gives the same numbers each time.
         loggers: "csv", "tensorboard".
         progress: Whether to show a bar while an epoch runs.
-        on_epoch: Called with number and record after each epoch, in the first process only.
-        initialise: Called with the whole network before the first step, to change what it starts from; not when a run
+        on_epoch: Function called with number and record after each epoch, in the first process only.
+        initialise: Function called with the whole network before the first step, to change its start; not when a run
             goes on.
 
     Raises:

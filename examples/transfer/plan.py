@@ -59,9 +59,9 @@ class Transfer:
     """What is carried where.
 
     Args:
-        recipe: Of the target, with a row for each that is carried and each from scratch.
+        recipe: Recipe of the target, with a row for each that is carried and each from scratch.
         sources: Row to the runs that it starts from, or is scored like.
-        parts: What the carried rows carry.
+        parts: Parts that the carried rows carry.
     """
 
     recipe: Recipe
@@ -114,10 +114,10 @@ def plan_transfer(
 
     Args:
         source: Folder of a run or of a comparison, see `find_sources`.
-        recipe: Of the target.
-        rows: What is carried, all rows of the recipe when none are named.
-        scratch: What is trained from scratch too; the same rows when none are named.
-        parts: What is carried.
+        recipe: Recipe of the target.
+        rows: Rows that are carried, all rows of the recipe when none are named.
+        scratch: Rows that are trained from scratch too; the same rows when none are named.
+        parts: Parts that are carried.
 
     Raises:
         UserError: There is no source for a row.

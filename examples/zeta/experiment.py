@@ -23,7 +23,7 @@ def plan(settings: Settings, dials: Sequence[str] | None = None) -> list[Job]:
     """Return every trial to be made.
 
     Args:
-        settings: What they share.
+        settings: Settings that they share.
         dials: Names of the dials that are turned; all if None.
 
     Raises:
@@ -46,10 +46,10 @@ def experiment(jobs: Sequence[Job], *, workers: int | None, command: str, consol
     """Make all trials, show progress, return the results.
 
     Args:
-        jobs: From `plan`.
+        jobs: Jobs from `plan`.
         workers: Processes; one for each core if None, 1 stays in this process.
-        command: What was typed, for the record.
-        console: Where progress is shown, if it is a terminal.
+        command: Command that was typed, for the record.
+        console: Console that shows progress, if it is a terminal.
     """
     start = time.perf_counter()
     workers = min(workers or os.cpu_count() or 1, len(jobs))

@@ -18,7 +18,7 @@ class Truth:
     Args:
         joint: Accuracy with all modalities, in [0, 1].
         alone: Accuracy with each alone.
-        shapley: What each is worth: the Shapley values of that accuracy.
+        shapley: Shapley values of that accuracy: the worth of each.
     """
 
     joint: float
@@ -36,9 +36,9 @@ class Turned:
     """One dial, and what is true at each of its values.
 
     Args:
-        title: What is turned, in a few words.
-        axis: What a value is, with its unit.
-        values: From one end to the other.
+        title: Title of the dial, in a few words.
+        axis: Meaning of a value, with its unit.
+        values: Values from one end to the other.
         truth: One for each value.
     """
 
@@ -53,15 +53,15 @@ class Trial:
     """One trained network. Lists have a number a modality.
 
     Args:
-        dial: Its name.
-        value: Where it stood.
+        dial: Name of the dial.
+        value: Value at which the dial stood.
         weight: Lambda.
-        seed: Of data, first weights and batches.
-        accuracy: On test samples, in [0, 1].
-        zeta: At the end, Eq. 7; None where nothing is open.
+        seed: Seed of data, first weights and batches.
+        accuracy: Accuracy on test samples, in [0, 1].
+        zeta: Zeta at the end, Eq. 7; None where nothing is open.
         course: Zeta after each quarter of training.
         open: Open channels.
-        shapley: Of the accuracy on test samples, with absent modalities set to zero.
+        shapley: Shapley values of the accuracy on test samples, with absent modalities set to zero.
         alone: Accuracy of the same network on test samples with that modality only.
     """
 
@@ -83,15 +83,15 @@ class ZetaResults:
 
     Args:
         modalities: Their names, in order.
-        channels: Of each modality in the fused space.
-        command: What was typed.
+        channels: Number of channels of each modality in the fused space.
+        command: Command that was typed.
         settings: All of them.
-        versions: Of Python and the packages that matter.
-        machine: In words.
+        versions: Versions of Python and the packages that matter.
+        machine: Machine in words.
         seconds: Wall-clock time of all trials.
-        dials: By name.
+        dials: Dials by name.
         trials: One for each value, lambda and seed of each dial.
-        format: Of this file.
+        format: Format of this file.
     """
 
     modalities: list[str]

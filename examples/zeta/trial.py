@@ -25,17 +25,17 @@ class Settings:
     """What all trials share.
 
     Args:
-        seeds: How many; each draws its data, first weights and batches.
+        seeds: Number of seeds; each draws its data, first weights and batches.
         first_seed: The first of them.
-        weights: Every lambda, the weight of the penalty.
+        weights: Lambdas, the weights of the penalty.
         steps: Batches in a training, the same however many samples there are; a multiple of four.
         batch_size: Samples in a batch, drawn with replacement.
-        learning_rate: Of Adam, for Omega too.
+        learning_rate: Learning rate of Adam, for Omega too.
         train: Samples to learn from, where the dial is not their number.
         test: Samples to measure on.
         features: Numbers in a sample of one modality.
         hidden: Width of the hidden layer of encoders and head.
-        channels: Of each modality in the fused space.
+        channels: Number of channels of each modality in the fused space.
         init: Omega at the start.
         threshold: t; a channel is open while its Omega is above.
 
@@ -61,11 +61,11 @@ class Job:
     """One trial to be made, complete enough for another process.
 
     Args:
-        dial: Its name.
-        value: Where it stands.
+        dial: Name of the dial.
+        value: Value at which the dial stands.
         weight: Lambda.
-        seed: Of data, first weights and batches.
-        settings: What all trials share.
+        seed: Seed of data, first weights and batches.
+        settings: Settings that all trials share.
     """
 
     dial: str
@@ -80,7 +80,7 @@ class MaskedNetwork(nn.Module):
 
     Args:
         modalities: Their names, in order.
-        classes: How many.
+        classes: Number of classes.
         settings: Sizes, and the start of the mask.
 
     Shape:
@@ -142,10 +142,10 @@ def fit(model: MaskedNetwork, data: Batch, weight: float, settings: Settings) ->
     """Train a network under the penalty on its mask.
 
     Args:
-        model: It is changed.
+        model: Network, which is changed.
         data: Modality name to ``(samples, features)``, and classes, ``(samples,)``.
         weight: Lambda.
-        settings: Of the training.
+        settings: Settings of the training.
 
     Returns:
         The tracker, with a record after each quarter of the training.

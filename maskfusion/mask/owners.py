@@ -22,7 +22,7 @@ def owners(flags: Mapping[str, Tensor], name: str) -> list[str]:
 
     Args:
         flags: Modality -> the channels that change with it, bool ``(channels,)``.
-        name: What errors call the tensor.
+        name: Name of the tensor in errors.
 
     Raises:
         ValueError: If channels are mixed, a modality has none, or a channel has no owner.

@@ -89,7 +89,7 @@ def channel_dim_of(tensor: Tensor, told: Sequence[Told]) -> int | None:
     """The dimension of a tensor's channels, 1 or negative; None where it cannot be told.
 
     Args:
-        tensor: What a layer takes or returns.
+        tensor: Input or output of a layer.
         told: Channels, and their dimension, as the layers inside say, the nearest to the tensor first.
     """
     if tensor.ndim == 2:

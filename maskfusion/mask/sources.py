@@ -60,8 +60,8 @@ def inputs_of(
 
     Args:
         modalities: All of them.
-        example: What the inputs are.
-        sources: As the user says.
+        example: Inputs of the network.
+        sources: Sources as the user gives them.
         changes: Input -> the modalities whose features change with it.
 
     Raises:

@@ -77,7 +77,7 @@ def check(
 
     Args:
         model: A network with masks, of ``attach`` or ``ComplementaryMask(fusion=...)``.
-        example: What the network is called with, as for ``attach``.
+        example: Arguments of the network, as for ``attach``.
         call: ``(model, inputs by name) -> output``, as for ``attach``.
         modalities: Inputs of each modality, as for ``attach``.
 

@@ -59,10 +59,10 @@ def assign(
     """Quantise the vectors of ``z``.
 
     Args:
-        way: How to go.
+        way: Way to go.
         z: Latents, vectors along ``channel_dim``.
         codebook: float32 ``(codes, dim)``.
-        mask: Which vectors count, bool, the shape of ``z`` without the channels; None for all. What is not finite does not.
+        mask: Flags of the vectors that count, bool, the shape of ``z`` without the channels; None for all. What is not finite does not.
         channel_dim: Dimension of the channels.
         commitment_weight: Weight of the part of the loss that pulls the vectors.
         codebook_weight: Weight of the part that pulls the codebook.

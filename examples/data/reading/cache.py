@@ -84,8 +84,8 @@ class Decoded:
     """The samples that could be read.
 
     Args:
-        items: These samples, in order.
-        arrays: By name, ``(samples, *shape)``.
+        items: Samples to read, in order.
+        arrays: Arrays by name, ``(samples, *shape)``.
         problems: Reasons why the others could not be read, by name.
     """
 

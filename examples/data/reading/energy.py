@@ -16,7 +16,7 @@ class EnergyReduction:
     one after them is scaled down, so that exactly the share is left; the mean stays.
 
     Args:
-        images: What the components are fitted on, ``(images, height, width)``, any numeric dtype.
+        images: Images that the components are fitted on, ``(images, height, width)``, any numeric dtype.
         share: Share of the energy that is left, above 0 and up to 1.
 
     Raises:

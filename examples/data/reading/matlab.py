@@ -50,7 +50,7 @@ def numbers(
 
     Args:
         path: Path of the file, for errors.
-        found: What `read_mat` gave.
+        found: Variables that `read_mat` gave.
         name: Name of the variable.
         shape: The shape that it must have; None is any length above 0.
         dtype: NumPy's name of the type.
@@ -86,7 +86,7 @@ def open_hdf5(path: Path, names: Sequence[str], *, chunk_bytes: int) -> Iterator
     Args:
         path: The file.
         names: Names of the variables; all must be there.
-        chunk_bytes: How much of each variable stays unpacked.
+        chunk_bytes: Bytes of each variable that stay unpacked.
 
     Returns:
         Datasets of h5py by name, their axes in the opposite order of MATLAB's.
@@ -112,7 +112,7 @@ def hdf5_texts(path: Path, cells: Any) -> tuple[str, ...]:
 
     Args:
         path: Path of its file, for errors.
-        cells: What `open_hdf5` gave.
+        cells: Cells that `open_hdf5` gave.
 
     Raises:
         UnreadableError: It is no cell array of strings.

@@ -38,7 +38,7 @@ class Store:
     Args:
         folder: The folder of all stores.
         name: Name of the data set.
-        settings: What decides, beside its files, what a record holds.
+        settings: Settings that decide, with its files, what a record holds.
         layout: Array name to its dtype and the shape of one sample.
     """
 

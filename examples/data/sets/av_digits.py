@@ -52,9 +52,9 @@ def load_av_digits(
         test_speakers: Names.
         speakers: Only these are there at all; all six when none are named.
         energy: Share of the images' energy that is left, see `EnergyReduction`, fitted on all images for training.
-        pairs: For training; with few, many images and sounds are never seen.
-        validation_pairs: For validation, the same for every seed as long as the speakers are.
-        test_pairs: For the test; the same.
+        pairs: Number of training pairs; with few, many images and sounds are never seen.
+        validation_pairs: Number of validation pairs, the same for every seed as long as the speakers are.
+        test_pairs: Number of test pairs; the same.
 
     Raises:
         UserError: A file is not there (says which, and where to get it), damaged or holds something else, a speaker is not

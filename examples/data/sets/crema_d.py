@@ -79,7 +79,7 @@ def load_crema_d(
         seed: Seed of the split.
         split: "random" (744 clips for validation, 744 to be scored, as published, and the other 5,950 to learn from),
             "speakers" (73, 9 and 9 actors), or the path of a JSON file that `Split.write` wrote.
-        standardise: False keeps color in 0 to 1 and audio in decibels, as published.
+        standardise: Whether to standardise; False keeps color in 0 to 1 and audio in decibels, as published.
         faulty: Whether the four clips of `FAULTY` stay in, where they can be read.
     """
     place = _locate(place)

@@ -42,10 +42,10 @@ def load_digits(
     Args:
         place: Folder of both data sets.
         seed: Draws the training pairs.
-        pairs: For training. By default as many as leave most images with one partner; work on generating one from
+        pairs: Number of training pairs. By default as many as leave most images with one partner; work on generating one from
             the other pairs each image with 20 or 30, more than a million pairs.
-        validation_pairs: For validation.
-        test_pairs: For the test.
+        validation_pairs: Number of validation pairs.
+        test_pairs: Number of test pairs.
 
     Raises:
         UserError: A file is not there (says which, and where to get it), damaged or holds something else, or there are

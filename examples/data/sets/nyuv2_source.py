@@ -44,8 +44,8 @@ class Source:
         scene: Number of the place where each picture was taken, or of the run of neighbours it is in; ``(pictures,)``.
         room: Number of the kind of room, ``(pictures,)``; None where it is not known.
         official: Whether each picture is for the test, ``(pictures,)``; None where it is not known.
-        findings: What `data check` says of it.
-        settings: What else decides how a picture is read.
+        findings: Findings of `data check`.
+        settings: Other settings that decide how a picture is read.
     """
 
     place: Place

@@ -54,7 +54,7 @@ class Annotations:
 
     Args:
         names: Names of the clips, such as 0001.
-        arrays: Those of `_DECODED`, ``(clips, *shape)``; coordinates are shares of the frame's width and height, sizes are
+        arrays: Arrays of `_DECODED`, ``(clips, *shape)``; coordinates are shares of the frame's width and height, sizes are
             its height and width in pixels, 0 where they are not known.
         left_out: Clips that could not be read, by name, with the reason.
     """

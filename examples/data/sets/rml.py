@@ -64,7 +64,7 @@ def load_rml(
         split: "random" (a tenth of the clips for validation, a tenth to be scored), "speakers" (one and one of the
             eight), or the path of a JSON file that `Split.write` wrote. The published lists are not known.
         surprise: Whether surprise is a seventh class; otherwise its target is `UNSCORED`, as in the paper.
-        standardise: False keeps color in 0 to 1 and audio in decibels, as published.
+        standardise: Whether to standardise; False keeps color in 0 to 1 and audio in decibels, as published.
     """
     place = _locate(place)
     by_name = {clip.name: clip for clip in _clips(place.folder())}

@@ -51,7 +51,7 @@ class Dials:
         synergy: Share that all modalities show together and no fewer of them.
         noise: Standard deviation of the normal noise on each number that is shown, which is -1 or 1.
         conflict: Share of samples in which the modality shows another label, drawn at random, and random coins.
-        scale: What all values of the modality are multiplied by, last of all. It changes no information.
+        scale: Factor of all values of the modality, applied last. It changes no information.
         bits: Bits of the label.
 
     Raises:
@@ -236,12 +236,12 @@ def load_synthetic(
     Nothing is standardised: the values are drawn that way, and it would undo the scale.
 
     Args:
-        place: Not used, there are no files.
+        place: Location, not used: there are no files.
         seed: Seed of everything that is drawn.
         modalities: Number of modalities, at least 2.
-        redundancy: As in `Dials`.
+        redundancy: Redundancy as in `Dials`.
         unique: Share of the label that each modality alone shows.
-        synergy: As in `Dials`.
+        synergy: Synergy as in `Dials`.
         noise: Noise of the last modality; the others have `BACKGROUND`.
         conflict: Conflict of the last modality; the others have none.
         scale: Scale of the last modality; the others have 1.
