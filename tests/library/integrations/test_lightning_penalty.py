@@ -107,6 +107,16 @@ def test_a_schedule_as_penalty_is_stepped_logged_and_carried_on(tmp_path: Path) 
         assert used.callback_metrics["lambda"].item() == pytest.approx(epochs * BATCHES / 16)
 
 
+def test_a_checkpoint_from_before_the_first_update(tmp_path: Path) -> None:
+    for epochs, path in ((1, None), (2, tmp_path / "last.ckpt")):
+        schedule = mf.WarmupPenalty(1.0, steps=16)
+        callback = ComplementarityCallback(6, penalty=schedule)
+        last = ModelCheckpoint(tmp_path, save_last=True)
+        fit(Lit(), tmp_path, callback, last, max_epochs=epochs, enable_checkpointing=True, ckpt_path=path)
+        assert int(schedule.count) == epochs * BATCHES
+    assert [record["step"] for record in callback.tracker.history] == [6]
+
+
 def test_p19_manual_optimization_counts_the_steps_of_omega(tmp_path: Path) -> None:
     module = Adversaries()
     module.schedule = mf.WarmupPenalty(steps=100)

@@ -193,6 +193,17 @@ def test_several_optimizers() -> None:
     same(model, wanted)
 
 
+def test_a_lambda_for_each_mask_of_one_optimizer() -> None:
+    model = network(masks=2)
+    optimizer = torch.optim.SGD([model[1].weight, model[2].weight], lr=1.0)
+    for mask, weight in ((model[1], 0.25), (model[2], 0.5)):
+        mf.penalize(optimizer, mask, weight)
+    before = [mask.weight.detach().clone() for mask in (model[1], model[2])]
+    optimizer.step()
+    close(model[1].weight, before[0] - 0.25)
+    close(model[2].weight, before[1] - 0.5)
+
+
 def test_a_schedule_is_stepped_with_the_optimizer() -> None:
     model = network()
     model[1].requires_grad_(True)
