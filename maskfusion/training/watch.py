@@ -15,8 +15,9 @@ from maskfusion.training.tracked import Record, Tracked, drift
 
 STILL_FOR = 5
 """Updates without a change of Omega, or with a slow one, before that is said."""
-TOO_LONG = 200
-"""Times as long as training has been, that the first channel would still need to close."""
+TOO_LONG = 5000
+"""Updates that the first channel may still need to close, over the updates there were: what is far off at first may be near in truth, since
+learning rates and lambda rise; what is after many updates is not."""
 UNSETTLED_AT = 50
 """Updates after which shares should rest; asked again each time the number has doubled."""
 
@@ -177,7 +178,8 @@ def _remaining(sight: Sight) -> float:
 
 
 def _slow(sight: Sight) -> list[str]:
-    return [""] if _remaining(sight) > TOO_LONG * sight.memory.updates else []
+    updates = sight.memory.updates
+    return [""] if updates and _remaining(sight) > max(TOO_LONG / updates, updates) else []
 
 
 def _say_slow(sight: Sight, _: Sequence[str]) -> str:

@@ -95,6 +95,20 @@ def test_p16_plain_sgd_says_how_many_steps_it_needs() -> None:
     assert "parameter_groups(mask_lr=...)" in str(said[0].message)
 
 
+def test_p16_also_where_the_task_moves_omega_a_little() -> None:
+    mask = mf.ComplementaryMask({"image": 4, "audio": 4})
+    tracker = mf.ComplementarityTracker(mask)
+
+    def drift() -> None:
+        for update in range(30):
+            set_weight(mask, 0.1 - 0.005 * (1 - 0.9 ** torch.arange(update, update + 8)))
+            tracker.update()
+
+    said = warned(drift)
+    assert [each.category for each in said] == [mf.StuckWarning]
+    assert "there were 2" in str(said[0].message), "it seems fast at first, and comes to rest"
+
+
 def test_p16_what_moves_fast_enough_is_left_alone() -> None:
     for optimizer, weight in ((torch.optim.Adam, 1e-4), (torch.optim.SGD, 1.0)):
         mask = mf.ComplementaryMask({"image": 4, "audio": 4})
