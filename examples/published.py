@@ -1,6 +1,6 @@
 """Checkpoints of the published CM-VQVAE code, read into the networks of this repository.
 
-``python -m examples.published model.pt`` says what its mask keeps; with ``--output weights.pt`` it writes the same weights as
+``python -m examples.published model.pt`` says what its mask keeps open; with ``--output weights.pt`` it writes the same weights as
 a ``state_dict`` of the network of recipe `crema-d-published`, row `mask`. Nothing is unpickled but tensors.
 """
 
@@ -187,7 +187,7 @@ def _stack(there: str, here: str, blocks: int) -> dict[str, str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read a checkpoint, say what its mask keeps, and write it anew where that is asked for."""
+    """Read a checkpoint, say what its mask keeps open, and write it anew where that is asked for."""
     parser = ArgumentParser(prog="python -m examples.published", description="Read a published checkpoint.")
     parser.add_argument("checkpoint", type=Path, help="A state_dict of the published code, `model.pt`.")
     parser.add_argument("--output", type=Path, help="Where to write the state_dict of our network.")

@@ -21,7 +21,7 @@ class MaskedFusion(Method):
     Args:
         mask_weight: Lambda; 0 is the row without regularisation of Table 2.
         init: Start of Omega.
-        threshold: t, a channel is kept while its weight is above it.
+        threshold: Limit t; a channel is open while its weight is above it.
         penalty: Sum over Omega: "signed", Eq. 5 as published; "absolute"; or "positive", which stops at zero.
     """
 

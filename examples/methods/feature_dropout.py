@@ -20,7 +20,7 @@ VARIANTS = {
 class FeatureDropout(Method):
     """Close fused channels at random, the same ones for a whole batch, others in each forward pass.
 
-    The mask that holds the gate counts every channel as kept and learns nothing; the loss has no L_compl.
+    The mask that holds the gate counts every channel as open and learns nothing; the loss has no L_compl.
 
     Args:
         p: Probability that a channel is closed.

@@ -17,7 +17,7 @@ class RawGate(MaskedFusion):
     """Multiply the fused channels by Omega itself, f = z-hat * Omega, as the published code does.
 
     One weight a channel, the same for every input, no sigmoid, still penalised by Eq. 5. Arguments are those of
-    the mask; `threshold` decides only which channels are counted as kept.
+    the mask; `threshold` decides only which channels are counted as open.
 
     Reference: Sec. 4.1, row "Gated".
     """

@@ -104,7 +104,7 @@ def _pooled(model: FusionModel, samples: Samples) -> dict[str, Values]:
 def halves(model: FusionModel, modality: str) -> Mapping[str, NDArray[np.bool_]]:
     """Return which channels of a modality, or of `ALL`, are complementary, and which contradictory.
 
-    A network without a mask keeps every channel.
+    A network without a mask has every channel open.
 
     Args:
         model: A network.

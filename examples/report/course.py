@@ -24,7 +24,7 @@ def channels_over_training(subject: Subject) -> list[Figure]:
             charts.curves(
                 kept, "compl, % of fused channels", f"compl over training; at the end {_ends(kept)}", top=top
             ),
-            "Complementary channels: what the mask keeps of each modality (Eq. 8).",
+            "Complementary channels: what is open of each modality (Eq. 8).",
         ),
         Figure(
             charts.curves(
@@ -42,7 +42,7 @@ def channels_over_training(subject: Subject) -> list[Figure]:
                 f"zeta over training; at the end {number(records[-1].zeta)}",
                 top=1.0,
             ),
-            "Zeta: the smallest over the largest share kept (Eq. 7); 1 where all modalities are used alike.",
+            "Zeta: the smallest over the largest open share (Eq. 7); 1 where all modalities are used alike.",
         ),
     ]
     if records[0].mask:

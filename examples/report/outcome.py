@@ -59,12 +59,12 @@ def worth(measured: Measured | None, zeta: float | None) -> tuple[Figure, Table]
         for measure, by_modality in shares.items()
     }
     for kept in found.kept.values():  # of the one mask that there may be
-        values["own channels kept"] = dict(kept)
+        values["own channels open"] = dict(kept)
     words = ", ".join(f"{name} {percent(value)}" for name, value in values["Shapley value"].items())
     drawn = {name: values[name] for name in values if name not in ("alone", "without it")}
     figure = Figure(
         charts.worth(drawn, f"What each modality is worth; Shapley values in points: {words}"),
-        "What each modality brings to the score, beside the part of its channels that is kept.",
+        "What each modality contributes to the score, and the share of its channels that is open.",
     )
     caption = (
         f"Percent, on {measured.samples:,} test samples: {percent(100 * found.with_all)} with all modalities, "

@@ -28,7 +28,7 @@ from examples.results.tables import findings, table
 TEMPLATES = Path(__file__).with_name("templates")
 EXPLAINED = {
     "all": "All channels: what the decoder or the head makes of everything that was encoded.",
-    "complementary": "The channels that the mask keeps: what the network uses for its task. The others are zero.",
+    "complementary": "The open channels: what the network uses for its task. The others are zero.",
     "contradictory": "The channels that the mask has closed: what the network leaves aside. The others are zero.",
     "exchanged": "Each sample's own complementary channels, with the contradictory ones of the sample before it here (the first takes the last one's).",
 }
@@ -105,8 +105,8 @@ def _comparison(name: str, results: Results) -> dict[str, Any]:
     return {
         "table": Table(f"{made.title} ({name})", head, rows),
         "note": (
-            f"{results.metric}: percent on the test part, mean and 95 % interval over seeds. kept: percent of all fused channels; "
-            "the columns of the modalities: compl, each one's part of that. zeta: smallest over largest share kept."
+            f"{results.metric}: percent on the test part, mean and 95 % interval over seeds. open: percent of all fused channels; "
+            "the columns of the modalities: compl, each one's part of that. zeta: smallest over largest open share."
         ),
         "findings": findings(results),
         "figures": [_scores(results), *_over_training(results)],

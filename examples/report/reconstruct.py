@@ -1,4 +1,4 @@
-"""What is in the channels that a mask keeps and in those that it closes: reconstructions and predictions from each part.
+"""What is in the open and in the closed channels of a mask: reconstructions and predictions from each part.
 
 Figs. 3 and 4 of the paper, and one part more: the complementary channels of one sample with the contradictory ones of another.
 """
@@ -12,7 +12,7 @@ from examples.nets.model import FusionModel, FusionOutput
 from maskfusion import ComplementaryMask
 
 PARTS = ("all", "complementary", "contradictory", "exchanged")
-"""All channels; those that are kept; those that are closed; kept ones with the closed ones of the sample before."""
+"""All channels; the open ones; the closed ones; open ones with the closed ones of the sample before."""
 
 
 def parts_of(features: Mapping[str, Tensor], mask: ComplementaryMask | None) -> dict[str, dict[str, Tensor]]:

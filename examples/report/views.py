@@ -17,7 +17,7 @@ from examples.report.subjects import Subject, metric_name
 from examples.run.folder import RECIPE_ONLY
 
 SECTIONS = {
-    "channels": "What the mask keeps",
+    "channels": "What the mask keeps open",
     "worth": "What each modality is worth",
     "galleries": "Inside the channels",
     "space": "Map of the features",
@@ -146,7 +146,7 @@ def _summary(subject: Subject) -> list[tuple[str, str]]:
         return [("epochs so far", f"{len(subject.epochs)} of {subject.plan['epochs']}"), ("zeta", zeta)]
     return [
         (f"{metric_name(subject)}, test part", f"{run.score:.1f} %"),
-        ("channels kept", f"{sum(run.complementary.values()):.1f} %"),
+        ("channels open", f"{sum(run.complementary.values()):.1f} %"),
         ("zeta", zeta),
         ("weights of epoch", f"{run.chosen} of {len(run.epochs)}"),
         ("training", f"{run.seconds:.0f} s" if run.seconds < 120 else f"{run.seconds / 60:.0f} min"),
@@ -178,7 +178,7 @@ def _reasons(subject: Subject) -> dict[str, str]:
             "trained with `quantise: false`. Rows with `quantise: true` have them."
         )
     if model.mask is None:
-        reasons["channels"] = "This run has no mask: every channel is kept."
+        reasons["channels"] = "This run has no mask: every channel is open."
         reasons["space"] = (
             "This run has no mask, which would tell complementary channels from contradictory ones."
         )

@@ -23,12 +23,12 @@ class EpochRecord:
 
     Args:
         loss: Mean of each term of Eq. 1 over the epoch, unweighted, and of their weighted sum, `total`.
-        complementary: Kept channels of each modality in percent of the fused space, Eq. 8; empty without mask.
+        complementary: Open channels of each modality in percent of the fused space, Eq. 8; empty without mask.
         zeta: Complementarity, Eq. 7; None where it is undefined.
         flipped: Channels that opened or closed since the epoch before.
         perplexity: Mean over the epoch, by modality; empty without quantisers.
         validation: Task loss and score in percent on the validation part; empty without one.
-        mask: One character a channel, ``1`` is kept, in the order of the modalities; empty without mask.
+        mask: One character a channel, ``1`` is open, in the order of the modalities; empty without mask.
     """
 
     loss: dict[str, float]

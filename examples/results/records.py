@@ -26,7 +26,7 @@ class Run:
         channels: Channels of each modality in the fused space.
         score: Score of the chosen weights on the test samples, percent.
         chosen: The epoch that gave them, from 1.
-        complementary: Kept channels of each modality in them, percent of the fused space.
+        complementary: Open channels of each modality in them, percent of the fused space.
         kept: The same, percent of the modality's own channels, Eq. 6.
         zeta: Zeta of these weights, Eq. 7; None where it is undefined.
         alone: Score on the test samples with the inputs of all other modalities at zero, their mean, percent.

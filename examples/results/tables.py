@@ -32,9 +32,9 @@ def show(results: Results, console: Console) -> None:
     console.print()
     console.print(table(results))
     console.print(
-        f"{results.metric}: percent, mean and 95 % interval over seeds (Student's t). kept: percent of all "
+        f"{results.metric}: percent, mean and 95 % interval over seeds (Student's t). open: percent of all "
         f"{_fused(results)} fused channels. {names}: compl, each modality's part of that. "
-        "zeta: smallest over largest share kept.",
+        "zeta: smallest over largest open share.",
         style="dim",
         highlight=False,
     )
@@ -55,13 +55,13 @@ def show(results: Results, console: Console) -> None:
 
 
 def table(results: Results) -> Table:
-    """Return one line a row: score, kept channels, compl of every modality, zeta; means over seeds."""
+    """Return one line a row: score, open channels, compl of every modality, zeta; means over seeds."""
     train, test = results.samples["train"], results.samples["test"]
     seeds = _count(len({run.seed for run in results.runs}), "seed")
     made = _narrow(f"{results.data}: {train:,} samples to learn from, {test:,} to test, {seeds}")
     made.add_column("", no_wrap=True)
     made.add_column(results.metric, justify="right", no_wrap=True)
-    made.add_column("kept", justify="right", no_wrap=True)
+    made.add_column("open", justify="right", no_wrap=True)
     for name in results.modalities:
         made.add_column(name, justify="right", no_wrap=True)
     made.add_column("zeta", justify="right", no_wrap=True)
@@ -139,19 +139,19 @@ def run_sentence(run: Run, metric: str) -> str:
     kept = sum(run.complementary.values())
     return (
         f"{run.row}, seed {run.seed}: {metric} {run.score:.1f} % on the test part with the weights of epoch "
-        f"{run.chosen}; {_percent(kept)} % of the channels kept; {run.seconds:.0f} s."
+        f"{run.chosen}; {_percent(kept)} % of the channels open; {run.seconds:.0f} s."
     )
 
 
 def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:
     kept = interval([sum(run.complementary.values()) for run in runs]).mean
-    words = [f"{name} keeps {_percent(kept)} % of the channels"]
+    words = [f"{name} leaves {_percent(kept)} % of the channels open"]
     for base, others in rows.items():
         if others[0].method == "concatenation" and others[0].quantise == runs[0].quantise:
             words.append(f"{signed(paired_difference(runs, others))} points against {base}")
     closed = {key: sum(run.kept[key] == 0 for run in runs) for key in runs[0].channels}
     shut = [f"{key} ({count} of {_count(len(runs), 'seed')})" for key, count in closed.items() if count]
-    words.append("closed wholly: " + (", ".join(shut) if shut else "none"))
+    words.append("closed completely: " + (", ".join(shut) if shut else "none"))
     return "; ".join(words) + "."
 
 

@@ -170,7 +170,7 @@ def _load_best(task: FusionTask, path: Path) -> int:
 
 
 def _shares(model: FusionModel, tracker: ComplementarityTracker | None) -> dict[str, Any]:
-    if tracker is None:  # nothing is masked: every channel is kept
+    if tracker is None:  # nothing is masked: every channel is open
         total = sum(model.channels.values())
         complementary = {name: 100 * count / total for name, count in model.channels.items()}
         kept = dict.fromkeys(model.channels, 100.0)

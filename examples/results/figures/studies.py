@@ -62,7 +62,7 @@ def forest(studies: Mapping[str, Results], rows: Sequence[str]) -> Figure:
 
 
 def sweep(results: Results, groups: Mapping[str, Mapping[str, str]]) -> Figure:
-    """Draw score against kept channels, a point a row, with the 95 % interval of both means.
+    """Draw score against open channels, a point a row, with the 95 % interval of both means.
 
     Args:
         results: Results of the sweep.
@@ -98,7 +98,7 @@ def sweep(results: Results, groups: Mapping[str, Mapping[str, str]]) -> Figure:
     base = concatenation(results)
     if base is not None:
         axis.axhline(mean_score(rows[base]).mean, color="#404040", linewidth=0.9, linestyle="--", label=base)
-    axis.set_xlabel("channels kept, %")
+    axis.set_xlabel("open channels, %")
     axis.set_ylabel(f"{results.metric}, %")
     axis.set_xlim(-3, 104)
     axis.grid(color="#E5E5E5", linewidth=0.8)

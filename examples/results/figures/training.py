@@ -29,7 +29,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def mask_figure(masked: dict[str, list[Run]], results: Results) -> Figure:
-    """Draw which channels are kept after each epoch, grouped by modality, of each row's first seed."""
+    """Draw which channels are open after each epoch, grouped by modality, of each row's first seed."""
     figure = Figure(figsize=(max(5.2, 1.0 + 3.7 * len(masked)), 5.2), layout="constrained")
     axes = figure.subplots(1, len(masked), squeeze=False)[0]
     for axis, (name, runs) in zip(axes, masked.items(), strict=True):
@@ -47,7 +47,7 @@ def mask_figure(masked: dict[str, list[Run]], results: Results) -> Figure:
         axis.spines[:].set_visible(False)
         axis.tick_params(left=False)
     figure.suptitle(
-        f"{results.data}: channels kept (coloured) and closed (grey) by the mask",
+        f"{results.data}: open (coloured) and closed (grey) channels of the mask",
         x=0.01,
         ha="left",
         fontsize=11.5,
@@ -56,9 +56,9 @@ def mask_figure(masked: dict[str, list[Run]], results: Results) -> Figure:
 
 
 def kept_channels(masks: Sequence[str], channels: Mapping[str, int]) -> NDArray[np.int64]:
-    """Return the number of a channel's modality where the channel is kept and -1 where not, ``(channels, epochs)``.
+    """Return the number of a channel's modality where the channel is open and -1 where not, ``(channels, epochs)``.
 
-    The channels of each modality are sorted, those first that were kept longest.
+    The channels of each modality are sorted, those first that were open longest.
 
     Args:
         masks: One character a channel for each epoch, see `EpochRecord`.
@@ -69,7 +69,7 @@ def kept_channels(masks: Sequence[str], channels: Mapping[str, int]) -> NDArray[
     start = 0
     for index, count in enumerate(channels.values()):
         group = kept[start : start + count]
-        group = group[np.argsort(-group.sum(axis=1), kind="stable")]  # longest kept first
+        group = group[np.argsort(-group.sum(axis=1), kind="stable")]  # longest open first
         groups[start : start + count][group] = index
         start += count
     return groups
@@ -113,7 +113,7 @@ def complementarity_figure(masked: dict[str, list[Run]], results: Results) -> Fi
     handles, labels = grid[0, 0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper", handlelength=2.8)
     figure.suptitle(
-        f"{results.data}: what the mask keeps of each modality (line: mean, band: range over seeds)",
+        f"{results.data}: open channels of each modality (line: mean, band: range over seeds)",
         x=0.01,
         ha="left",
         fontsize=11.5,

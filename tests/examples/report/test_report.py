@@ -240,7 +240,7 @@ def test_a_finished_run_without_its_checkpoint(spoken_runs: Path, spoken_root: P
     views = [view(given.subjects[0], 0, root=None, samples=2)]
     text = render(given, views, command="typed")
     assert text.count("The checkpoint of this run is not there") == 4
-    assert "What the mask keeps" in text
+    assert "What the mask keeps open" in text
     (folder / "run.json").unlink()
     given = gather([folder], Place())
     text = render(given, [view(given.subjects[0], 0, root=None, samples=2)], command="typed")

@@ -186,13 +186,13 @@ def test_findings(some: Results):
     assert third == "mask failed with seed 1000: ValueError: no"
     assert first == "both against a, the best alone: +9.0 ± 12.7 points."
     assert second == (
-        "mask keeps 25.0 % of the channels; +0.5 ± 6.4 points against both; closed wholly: b (1 of 2 seeds)."
+        "mask leaves 25.0 % of the channels open; +0.5 ± 6.4 points against both; closed completely: b (1 of 2 seeds)."
     )
 
 
 def test_findings_of_a_single_seed():
     only = results(run("both", 0, 90), run("mask", 0, 91, kept={"a": 1, "b": 1}))
-    expected = "mask keeps 25.0 % of the channels; +1.0 points against both; closed wholly: none."
+    expected = "mask leaves 25.0 % of the channels open; +1.0 points against both; closed completely: none."
     assert findings(replace(only, failures=[])) == [expected]
 
 
