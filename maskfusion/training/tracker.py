@@ -113,10 +113,12 @@ class ComplementarityTracker(nn.Module):
         "flipped" is from the last update. With several masks these are the numbers of all together, and those of each mask follow,
         with its path before the name.
         """
-        metrics = self.total.metrics()
-        if len(paths := list(self)) > 1:
-            for path in paths:
-                metrics.update({f"{path}/{name}": number for name, number in self[path].metrics().items()})
+        masks = self._masks()
+        metrics = Tracked(masks, self.history).metrics()
+        if len(masks) > 1:
+            for path, mask in masks.items():
+                one = Tracked({path: mask}, self.history).metrics()
+                metrics.update({f"{path}/{name}": number for name, number in one.items()})
         return metrics
 
     def update(self, step: int | None = None) -> None:
