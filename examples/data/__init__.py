@@ -23,7 +23,7 @@ from examples.errors import UserError
 
 @dataclass(frozen=True)
 class DataSet:
-    """What a file of this folder offers.
+    """What a file of `sets` offers.
 
     Args:
         load: ``(place, *, seed, **options)``, returns the data, split.

@@ -1,6 +1,6 @@
 """Results as one small JSON file a comparison: typed reading and writing."""
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -34,6 +34,7 @@ class Run:
         seconds: Training and test.
         processor_seconds: The same, as time of the processor, which other work on the machine hardly changes.
         epochs: One record each; empty where the file was written without them.
+        left_out: Reasons why samples of the data set are in no part, by name.
     """
 
     row: str
@@ -51,6 +52,7 @@ class Run:
     seconds: float
     processor_seconds: float
     epochs: Epochs
+    left_out: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, config=WRITTEN)

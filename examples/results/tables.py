@@ -24,6 +24,7 @@ from examples.results.statistics import Interval, interval
 
 NOTHING = "-"
 FAILED = "failed"
+_LISTED = 3  # samples that a sentence names
 
 
 def show(results: Results, console: Console) -> None:
@@ -100,7 +101,7 @@ def comparison(results: Results) -> Table:
 
 
 def findings(results: Results) -> list[str]:
-    """Return the sentences under the table: what fusing brings, what each mask costs and closes, what failed."""
+    """Return the sentences under the table: what fusing brings, what each mask costs and closes, what failed, what was left out."""
     rows, best = results.rows(), best_alone(results)
     sentences = []
     for name, runs in rows.items():
@@ -110,9 +111,9 @@ def findings(results: Results) -> list[str]:
     for name, runs in rows.items():
         if runs[0].method == "complementary_mask":
             sentences.append(_mask_sentence(name, runs, rows))
-    return sentences + [
-        _failure_sentence(name, results) for name in {each.row: None for each in results.failures}
-    ]
+    sentences += [_failure_sentence(name, results) for name in {each.row: None for each in results.failures}]
+    left_out = {name: why for run in results.runs for name, why in run.left_out.items()}
+    return sentences + ([f"Left out: {_left_out(left_out)}."] if left_out else [])
 
 
 def epoch_line(number: int, epochs: int, record: EpochRecord) -> str:
@@ -137,10 +138,18 @@ def epoch_line(number: int, epochs: int, record: EpochRecord) -> str:
 def run_sentence(run: Run, metric: str) -> str:
     """Return what one run came to, in a sentence."""
     kept = sum(run.complementary.values())
+    without = f" Left out: {_left_out(run.left_out)}." if run.left_out else ""
     return (
         f"{run.row}, seed {run.seed}: {metric} {run.score:.1f} % on the test part with the weights of epoch "
-        f"{run.chosen}; {_percent(kept)} % of the channels open; {run.seconds:.0f} s."
+        f"{run.chosen}; {_percent(kept)} % of the channels open; {run.seconds:.0f} s.{without}"
     )
+
+
+def _left_out(reasons: Mapping[str, str]) -> str:
+    """Return how many samples are in no part, and the first of them with the reason."""
+    some = "; ".join(f"{name} {why}" for name, why in list(reasons.items())[:_LISTED])
+    more = f" and {len(reasons) - _LISTED} more" if len(reasons) > _LISTED else ""
+    return f"{_count(len(reasons), 'sample')}, {some}{more}"
 
 
 def _mask_sentence(name: str, runs: Sequence[Run], rows: dict[str, list[Run]]) -> str:

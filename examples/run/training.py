@@ -109,6 +109,7 @@ def train(
         seconds=task.seconds,
         processor_seconds=task.processor_seconds,
         epochs=task.records,
+        left_out=dict(data.left_out),
         **_shares(model, task.tracker),
     )
 

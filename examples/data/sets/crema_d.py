@@ -151,7 +151,7 @@ def parse(name: str) -> Name:
     )
     if name.count("_") != 3 or not actor.isdecimal() or not all(code in codes for code, codes in known):
         raise UnreadableError(
-            f"the name '{name}' does not say actor, sentence, emotion and level, as 1001_DFA_ANG_XX does"
+            f"the name '{name}' does not say actor, sentence, emotion and level, as 1001_DFA_ANG_XX does; rename or remove it"
         )
     return Name(
         int(actor),

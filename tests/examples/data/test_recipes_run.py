@@ -8,11 +8,13 @@ import numpy as np
 import pytest
 import torch
 
+from examples.__main__ import main
 from examples.data import load
 from examples.data.columns import Standardised
 from examples.data.contract import MultimodalData, Samples
 from examples.data.place import Place
 from examples.recipes import FOLDER, Recipe, load_recipe
+from examples.results import Results
 from examples.run.folder import RunFolder
 from examples.run.training import train
 from tests.examples.data import crema_d_files as crema_d
@@ -145,3 +147,42 @@ def test_two_steps(
         assert state["global_step"] == 2
         assert np.isfinite(run.epochs[0].loss["total"])
         assert 0 <= run.score <= 100
+
+
+def test_what_is_left_out_is_said_by_every_run_and_stands_in_its_results(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "data"
+    root.mkdir()
+    make_crema_d(root)
+    crema_d.clip(root, crema_d.NAMES[3]).write_bytes(b"")
+    crema_d.clip(root, "1064_TIE_SAD_XX").hardlink_to(crema_d.clip(root, crema_d.NAMES[0]))
+    tiny = [
+        "--epochs",
+        "1",
+        "--batch_size",
+        "8",
+        "--network.width",
+        "4",
+        "--network.latent",
+        "4",
+        "--network.codes",
+        "4",
+    ]
+    common = ["crema-d", "--root", str(root), "--on-error", "skip", *tiny]
+    reasons = {
+        "1064_TIE_SAD_XX": "has no length",
+        crema_d.NAMES[3]: f"'{crema_d.clip(root, crema_d.NAMES[3])}' is empty",
+    }
+    for name in ("first", "second"):
+        assert main(["train", *common, "--output", str(tmp_path / name)]) == 0
+        captured = capsys.readouterr()
+        assert f"1 of 30 samples cannot be read (left out):\n  {crema_d.NAMES[3]}: " in captured.err
+        assert "Left out: 2 samples, 1064_TIE_SAD_XX has no length; 1001_DFA_HAP_XX '" in captured.out
+        run = RunFolder(tmp_path / name).read_result()
+        assert run is not None
+        assert run.left_out == reasons
+    arguments = ["--rows", "audio", "--seeds", "1", "--workers", "1", "--output", str(tmp_path / "compared")]
+    assert main(["compare", *common, *arguments]) == 0
+    assert "Left out: 2 samples, 1064_TIE_SAD_XX has no length" in " ".join(capsys.readouterr().out.split())
+    assert [run.left_out for run in Results.read(tmp_path / "compared" / "results.json").runs] == [reasons]

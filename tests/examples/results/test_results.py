@@ -217,3 +217,23 @@ def test_pictures_of_runs_that_stopped_early_and_of_closed_masks(some: Results, 
     nothing = replace(short, row="nothing", epochs=[replace(short.epochs[0], zeta=None)])
     paths = draw(replace(some, runs=[*some.runs, short, nothing]), tmp_path)
     assert [path.name for path in paths] == ["mask.png", "complementarity.png"]
+
+
+def test_files_from_before_anything_was_left_out(some: Results, tmp_path: Path):
+    path = tmp_path / "results.json"
+    some.write(path)
+    raw = json.loads(path.read_text())
+    for entry in raw["runs"]:
+        del entry["left_out"]
+    path.write_text(json.dumps(raw))
+    assert Results.read(path) == some
+
+
+def test_what_was_left_out_is_said(some: Results):
+    reasons = {f"clip {number}": "is empty" for number in range(5)}
+    first = replace(some, runs=[replace(some.runs[0], left_out=reasons), *some.runs[1:]])
+    assert (
+        findings(first)[-1]
+        == "Left out: 5 samples, clip 0 is empty; clip 1 is empty; clip 2 is empty and 2 more."
+    )
+    assert not any("Left out" in sentence for sentence in findings(some))
