@@ -5,5 +5,5 @@ class UserError(Exception):
     """Something that whoever typed the command can mend: a wrong value, a missing file, folder or package.
 
     The message names what was given, the rule and the next step. The command line prints it and ends with status 2;
-    whatever else is raised is a fault of the program and shows its traceback.
+    anything else that is raised is a fault of the program and shows its traceback.
     """

@@ -12,7 +12,7 @@ from typing_extensions import Self, override
 class FreshStart(nn.Module):
     """A module that begins anew where transformers loads a checkpoint without its state.
 
-    ``from_pretrained`` leaves in what the checkpoint lacks whatever lay in memory, marks what it had, and asks each module whether it is
+    ``from_pretrained`` leaves in what the checkpoint lacks the old contents of memory, marks what it had, and asks each module whether it is
     initialised before the model's ``_init_weights`` has to see to it, which knows nothing of us. The functions of ``torch.nn.init`` pass
     over what is marked then, so that ``reset_parameters`` made of them keeps it.
     """

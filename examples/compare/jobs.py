@@ -1,4 +1,4 @@
-"""What a run of a comparison needs, and what comes of it, in whatever process."""
+"""What a run of a comparison needs, and what comes of it, in any process."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,7 +65,7 @@ def run_job(job: Job, tell: Tell) -> Run | Failure:
             initialise=(lambda _: None) if job.start is None else job.start.initialise,
         )
         job.folder.finish(run, keep=job.keep)
-    except Exception as error:  # noqa: BLE001 - a failing cell is shown as failed, whatever the reason
+    except Exception as error:  # noqa: BLE001 - a failing cell is shown as failed, for any reason
         return Failure(job.row, job.seed, f"{type(error).__name__}: {' '.join(str(error).split())}")
     finally:
         torch.set_num_threads(threads)

@@ -1,4 +1,4 @@
-"""Work spread over processes, which end with the process that waits for them, whatever ends it."""
+"""Work spread over processes, which end with the process that waits for them, however that ends."""
 
 import multiprocessing
 import os
@@ -31,7 +31,7 @@ def spread(
         jobs: Jobs, each complete enough for another process.
         workers: Processes of their own; where one is enough it is this one.
         done: Is called here with each job and what came of it, as soon as it is known.
-        tell: Is called here with whatever `work` tells.
+        tell: Function called here with what `work` tells.
 
     Raises:
         KeyboardInterrupt: Ctrl-C; the processes have ended.

@@ -38,7 +38,7 @@ def nearest_code(
 
     .. math:: q_i = \arg\min_k \lVert z_i - c_k \rVert
 
-    Distances are float32 whatever autocast says, and taken from amid the vectors. On a CPU, and by the kernels on a GPU, a vector whose two nearest
+    Distances are float32, under autocast too, and taken from amid the vectors. On a CPU, and by the kernels on a GPU, a vector whose two nearest
     codes are nearer to each other in distance than such products can tell is looked at again exactly, so that no offset and no codes far away pick
     a wrong one. Distances are computed in blocks that stay in the cache; the result does not depend on the block.
 
@@ -154,7 +154,7 @@ class _Amid:
 class _Checked(_Amid):
     """The same, and in float64 where two codes are nearer to each other in distance than float32 can tell.
 
-    Its error is in proportion to the lengths of vector and code, whatever their distance is. All codes that may be the nearest are counted; of one
+    Its error is in proportion to the lengths of vector and code, not to their distance. All codes that may be the nearest are counted; of one
     alone, the sum of the numbers of all such codes is its number. Both sums are one product, which takes a third of the time of an arg min.
     """
 

@@ -49,7 +49,7 @@ def attach(
     name: str = "complementary_mask",
     **settings: Unpack[MaskSettings],
 ) -> ComplementaryMask:
-    """Put a mask onto a network as it stands, whatever joins its modalities: nothing is replaced.
+    """Put a mask onto a network as it is, however it joins its modalities: nothing is replaced.
 
     Forward hooks multiply what the layers ``at`` return, or take, by the mask. Every channel starts open, so the network computes what it
     did. It keeps its classes, attributes, methods and ``state_dict`` keys; one key is new, that of Omega. A checkpoint of the plain

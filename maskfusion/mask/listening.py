@@ -67,7 +67,7 @@ def listen(
 
 @contextmanager
 def closing(masks: Masks, closed: Collection[tuple[str, str]]) -> Iterator[None]:
-    """Close these modalities and open all others, whatever gates and Omegas say."""
+    """Close these modalities and open all others, whatever the gates and Omegas."""
     before = {path: (mask.gate, mask.min_channels) for path, mask in masks.items()}
     try:
         for path, mask in masks.items():

@@ -1,4 +1,4 @@
-"""State that stays float32 whatever precision the model has, and is whole whichever way it arrives."""
+"""State that stays float32 in a model of any precision, and is whole however it arrives."""
 
 from collections.abc import Callable
 from typing import Any, cast

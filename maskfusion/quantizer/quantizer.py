@@ -269,6 +269,6 @@ def look_up(quantizer: VectorQuantizer, indices: Tensor) -> Tensor:
 
 
 def _without_autocast(z: Tensor) -> AbstractContextManager[object]:
-    """Distances and statistics are float32 whatever autocast says; where it says nothing, nothing is to be turned off."""
+    """Distances and statistics are float32, under autocast too; without autocast there is nothing to turn off."""
     kind = z.device.type
     return torch.autocast(kind, enabled=False) if torch.is_autocast_enabled(kind) else nullcontext()

@@ -1,4 +1,4 @@
-"""Omega and the parameters behind it, whatever others have made of it."""
+"""Omega and the parameters behind it, in any form that others have given it."""
 
 from torch import Tensor, nn
 from torch.nn.utils import parametrize

@@ -178,7 +178,7 @@ class ComplementarityTracker(nn.Module):
     def get_extra_state(self) -> str | Tensor:
         """The history and what was reported, as JSON: one text under one key, whose size a distributed checkpoint does not ask for.
 
-        Before the first update it is an empty tensor, which whatever makes room for missing state can deal with.
+        Before the first update it is an empty tensor, which code that makes room for missing state can handle.
         """
         if not self.history:
             return torch.empty(0, device="cpu")

@@ -12,7 +12,7 @@ from examples.data.place import Place
 from examples.errors import UserError
 
 LITTER = {"thumbs.db", "desktop.ini", "__macosx", "maskfusion-cache"}
-"""What desktops, archives and we leave behind; so does whatever begins with a dot."""
+"""What desktops, archives and we leave behind; and everything that begins with a dot."""
 
 _POINTER = b"version https://git-lfs"
 _PAGES = (b"<!doctype", b"<html", b"<?xml")
