@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from maskfusion._typing import Float, Int
-from maskfusion.kernels.private import rounds_products
+from maskfusion.kernels.private import is_exporting, rounds_products
 from maskfusion.kernels.way import Way, way_for
 
 TILE = 2048
@@ -75,7 +75,9 @@ def nearest_code(
 
 
 def nearest_traced(vectors: Tensor, codebook: Tensor) -> Tensor:
-    """The same in plain operations, all vectors at once, as far as float32 can tell."""
+    """The same in plain operations, all vectors at once; as far as float32 can tell in a program that goes elsewhere, or on an accelerator."""
+    if vectors.device.type == "cpu" and not is_exporting():
+        vectors, codebook = vectors.double(), codebook.double()
     centre = middle(vectors)
     codes = codebook - centre
     return torch.addmm(codes.square().sum(1), vectors - centre, codes.t(), alpha=-2).argmin(1)

@@ -4,11 +4,13 @@ from collections.abc import Callable
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from typing_extensions import Self, override
 
+from maskfusion._state import FreshStart
 
-class Float32State(nn.Module):
+
+class Float32State(FreshStart):
     """A module with a ``codebook`` whose state stays float32, since one in half precision cannot follow its data.
 
     Models are cast, built on a device without memory and filled later, and loaded by tools that put a tensor in the place of another. All

@@ -187,3 +187,30 @@ def test_an_accelerator_takes_distances_from_amid_the_vectors(monkeypatch: pytes
         assert excess(z, codes, functional.nearest_code(z, codes)) < 1e-5
     z, codes = torch.randn(50, 4), torch.randn(5000, 4)
     assert excess(z, codes, functional.nearest_code(z, codes)) < 1e-4
+
+
+def test_an_accelerator_is_never_waited_for() -> None:
+    """A device without numbers: nothing of it can be looked at."""
+    z, codes = torch.randn(1, 90, 4, device="meta"), torch.randn(512, 4, device="meta")
+    assert nearest.search_for(codes, z)(z[0]).shape == (90,)
+
+
+def test_encode_goes_every_way() -> None:
+    vq = quantizer(torch.randn(32, 4)).eval()
+    z = torch.randn(5, 6, 4)
+    expected = torch.stack([vq.encode(one) for one in z])
+    assert torch.equal(torch.func.vmap(vq.encode)(z), expected)
+    compiled = torch.compile(vq.encode, backend="aot_eager", fullgraph=True)
+    assert torch.equal(compiled(z[0]), expected[0])
+
+    class Encoder(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.quantizer = vq
+
+        def forward(self, z: Tensor) -> Tensor:
+            return self.quantizer.encode(z)
+
+    program = torch.export.export(Encoder(), (z[0],))
+    assert "maskfusion" not in str(program.graph), "it runs without this library"
+    assert torch.equal(program.module()(z[0]), expected[0])
