@@ -117,14 +117,14 @@ def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tenso
 
     Of few features autograd's own product is no larger than a block, and compilers, exporters and transforms follow it by themselves.
     """
-    traced = torch.compiler.is_compiling()
-    if traced or (features.numel() <= BLOCK and features.dtype.itemsize >= gate.dtype.itemsize):
-        return _product(features, gate, channel_dim)
-    if not {way_for(features), way_for(gate)} <= {Way.BLOCKS, Way.KERNELS}:
-        return _product(features, gate, channel_dim)
-    apply = cast("Callable[[Tensor, Tensor, int], Tensor]", _GatedInBlocks.apply)
-    return apply(features, gate, channel_dim)
+    if not torch.compiler.is_compiling():
+        many = features.numel() > BLOCK or features.dtype.itemsize < gate.dtype.itemsize
+        if many and {way_for(features), way_for(gate)} <= {Way.BLOCKS, Way.KERNELS}:
+            apply = cast("Callable[[Tensor, Tensor, int], Tensor]", _GatedInBlocks.apply)
+            return apply(features, gate, channel_dim)
+    return _product(features, gate, channel_dim)
 
 
 def _product(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
-    return features * gate.to(features.dtype).view(-1, *[1] * (features.ndim - channel_dim - 1))
+    factor = gate if gate.dtype == features.dtype else gate.to(features.dtype)
+    return features * factor.view(-1, *[1] * (features.ndim - channel_dim - 1))

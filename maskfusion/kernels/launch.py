@@ -70,7 +70,6 @@ def assign(
     mask: Tensor | None,
     weight: float,
     quantized: Tensor,
-    difference: Tensor,
     indices: Tensor,
 ) -> tuple[Tensor, ...]:
     """Do what `assignment.assign_in_blocks` does. Counts and residuals are added up in no fixed order.
@@ -81,10 +80,10 @@ def assign(
         mask: bool ``(groups, size)``; None for all. What is not finite is not counted.
         weight: Weight of the mean squared difference in the loss.
         quantized: Codes to fill in, shape and dtype of ``vectors``.
-        difference: Differences to fill in, with the strides of ``quantized``.
         indices: Indices to fill in, int64 ``(groups, size)``, contiguous.
     """
     codes, dim = codebook.shape
+    difference = torch.empty_like(quantized)
     counts, residuals = codebook.new_empty(codes), torch.empty_like(codebook)
     programs = triton.cdiv(indices.numel(), tile_for(indices.numel(), dim).vectors)
     errors = codebook.new_empty(programs)
@@ -94,7 +93,7 @@ def assign(
         steps.summary[(1,)](
             *(errors, counts, loss, share, perplexity, programs, codes, dim, weight), tile=SUMMED
         )
-    return counts, residuals, share, loss, perplexity
+    return difference, counts, residuals, share, loss, perplexity
 
 
 def gate_backward(gradient: Tensor, features: Tensor, gate: Tensor) -> tuple[Tensor, Tensor]:

@@ -38,7 +38,7 @@ class Pass(NamedTuple):
     quantized: Tensor
     indices: Tensor
     difference: Tensor
-    """``vector - code`` where counted, else 0; shape, strides and dtype of the latents."""
+    """``vector - code`` where counted, else 0; shape and dtype of the latents."""
     counts: Tensor
     residuals: Tensor
     share: Tensor | float
@@ -114,9 +114,8 @@ def assign_in_blocks(
     mask: Tensor | None,
     weight: float,
     quantized: Tensor,
-    difference: Tensor,
     indices: Tensor,
-) -> tuple[Tensor, Tensor, Tensor | float, Tensor, Tensor]:
+) -> tuple[Tensor, Tensor, Tensor, Tensor | float, Tensor, Tensor]:
     """Do it block by block, so that what a block needs stays in the cache.
 
     Args:
@@ -125,20 +124,26 @@ def assign_in_blocks(
         mask: bool ``(groups, size)``; None for all. What is not finite is not counted.
         weight: Weight of the mean squared difference in the loss.
         quantized: Codes to fill in, shape and dtype of ``vectors``.
-        difference: Differences to fill in, the same.
         indices: Indices to fill in, int64 ``(groups, size)``.
 
     Returns:
-        Counts, residuals, share, loss and perplexity, as in `Pass`.
+        Difference, in shape and dtype of ``vectors``, counts, residuals, share, loss and perplexity, as in `Pass`.
     """
     one = _Block(codebook, vectors)
-    for cut in blocks(vectors, len(codebook)):
-        one(vectors[cut], None if mask is None else mask[cut], quantized[cut], difference[cut], indices[cut])
-    total = one.counts.sum().clamp_(min=1)
-    hits: Tensor | float = total.item() if total.device.type == "cpu" else total
+    cuts = blocks(vectors, len(codebook))
+    if len(cuts) <= 1:
+        difference = one(vectors, mask, quantized, indices).to(vectors.dtype)
+    else:
+        difference = torch.empty_like(vectors)
+        for cut in cuts:
+            difference[cut] = one(
+                vectors[cut], None if mask is None else mask[cut], quantized[cut], indices[cut]
+            )
+    total, error = one.counts.sum(), sum(one.errors[1:], one.errors[0])
+    hits: Tensor | float = max(1.0, total.item()) if total.device.type == "cpu" else total.clamp(min=1)
     share = 1 / (hits * codebook.shape[1])
     used = torch.special.entr(one.counts / hits).sum().exp_()
-    return one.counts, one.residuals, share, one.error * (share * weight), used
+    return difference, one.counts, one.residuals, share, error * (share * weight), used
 
 
 class _Block:
@@ -146,38 +151,37 @@ class _Block:
 
     def __init__(self, codebook: Tensor, vectors: Tensor) -> None:
         self.codebook, self.nearest_to = codebook, search_for(codebook, vectors)
-        self.table = codebook if vectors.stride(-1) == 1 else codebook.t().contiguous().t()
+        groups, size, _ = vectors.shape
+        across = vectors.stride(-1) != 1 and groups * size > len(codebook)
+        self.across = codebook.t().contiguous() if across else None
         self.counts, self.residuals = codebook.new_zeros(len(codebook)), torch.zeros_like(codebook)
-        self.error = codebook.new_zeros(())
+        self.errors: list[Tensor] = []
 
-    def __call__(
-        self, vectors: Tensor, real: Tensor | None, codes: Tensor, difference: Tensor, indices: Tensor
-    ) -> None:
+    def __call__(self, vectors: Tensor, mask: Tensor | None, quantized: Tensor, indices: Tensor) -> Tensor:
         rows = vectors.reshape(-1, vectors.shape[-1]).float().contiguous()
         nearest = self.nearest_to(rows)
-        chosen = _look_up(self.table, nearest, vectors)
-        apart = vectors.float() - chosen
+        chosen = self._look_up(nearest, vectors)
+        apart = (rows.view(vectors.shape) if self.across is None else vectors.float()) - chosen
         error, hits = apart.square().sum(), None
-        if real is not None or not is_known_finite(error):
+        if mask is not None or not is_known_finite(error):
             lengths = apart.square().sum(-1)
             finite = lengths < torch.inf
-            counted = finite if real is None else finite & real
+            counted = finite if mask is None else finite & mask
             chosen.masked_fill_(~finite[..., None], torch.nan)
             apart.masked_fill_(~counted[..., None], 0)
             error, hits = lengths.masked_fill_(~counted, 0).sum(), counted.flatten().to(lengths.dtype)
-        self.error += error
+        self.errors.append(error)
         self.counts.index_add_(0, nearest, torch.ones_like(rows[:, 0]) if hits is None else hits)
         self.residuals.index_add_(0, nearest, apart.reshape(rows.shape).contiguous())
-        codes.copy_(chosen)
-        difference.copy_(apart)
+        quantized.copy_(chosen)
         indices.copy_(nearest.view(indices.shape))
+        return apart
 
-
-def _look_up(table: Tensor, indices: Tensor, like: Tensor) -> Tensor:
-    """Rows of the table in shape and order of strides of ``like``, so that what follows runs along memory."""
-    if like.stride(-1) == 1:
-        return table.index_select(0, indices).view(like.shape)
-    return table.t().index_select(1, indices).view(-1, *like.shape[:2]).movedim(0, -1)
+    def _look_up(self, indices: Tensor, like: Tensor) -> Tensor:
+        """Codes in the shape of ``like``, and of many in its order of strides, so that what follows runs along memory."""
+        if self.across is None:
+            return self.codebook.index_select(0, indices).view(like.shape)
+        return self.across.index_select(1, indices).view(-1, *like.shape[:2]).movedim(0, -1)
 
 
 def as_vectors(z: Tensor, channel_dim: int) -> Tensor:
@@ -194,24 +198,32 @@ def is_known_finite(number: Tensor) -> bool:
 def _assign_at_once(
     z: Tensor, codebook: Tensor, mask: Tensor | None, channel_dim: int, weight: float
 ) -> tuple[Any, ...]:
-    """Fields of a `Pass`, none of them a view, so that they can be changed in place."""
+    """Fields of a `Pass`; codes and indices are no views, so that they can be changed in place."""
     vectors = as_vectors(z, channel_dim)
-    shape, real = vectors.shape[:2], None if mask is None else mask.reshape(vectors.shape[:2])
-    quantized, difference = _filled_by_vectors(z, channel_dim), _filled_by_vectors(z, channel_dim)
-    indices = torch.empty(z.movedim(channel_dim, -1).shape[:-1], dtype=torch.int64, device=z.device)
-    into = as_vectors(quantized, channel_dim), as_vectors(difference, channel_dim), indices.view(shape)
+    real = None if mask is None else mask.reshape(vectors.shape[:2])
+    quantized, codes = _empty_like(z, channel_dim)
+    last = z.movedim(channel_dim, -1).shape
+    indices = torch.empty(last[:-1], dtype=torch.int64, device=z.device)
+    inputs = vectors, codebook, real, weight, codes, indices.view(vectors.shape[:2])
+    found: tuple[Any, ...]
     if way_for(z, codebook.shape[1]) is Way.KERNELS:
         from maskfusion.kernels import launch
 
-        return quantized, indices, difference, *launch.assign(vectors, codebook, real, weight, *into)
-    return quantized, indices, difference, *assign_in_blocks(vectors, codebook, real, weight, *into)
+        found = launch.assign(*inputs)
+    else:
+        found = assign_in_blocks(*inputs)
+    difference, *rest = found
+    return quantized, indices, difference.view(last).movedim(-1, channel_dim), *rest
 
 
-def _filled_by_vectors(z: Tensor, channel_dim: int) -> Tensor:
-    """An empty tensor like ``z``, in another order of memory where that one cannot be viewed as vectors."""
-    like = torch.empty_like(z)
-    viewed = as_vectors(like, channel_dim).data_ptr() == like.data_ptr()
-    return like if viewed else torch.empty(z.shape, dtype=z.dtype, device=z.device)
+def _empty_like(z: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
+    """A tensor to fill and its view as vectors; in another order of memory than ``z`` where that one has no such view."""
+    made = torch.empty_like(z)
+    vectors = as_vectors(made, channel_dim)
+    if vectors.data_ptr() == made.data_ptr():
+        return made, vectors
+    made = torch.empty(z.shape, dtype=z.dtype, device=z.device)
+    return made, as_vectors(made, channel_dim)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -272,11 +284,10 @@ def _assign(
     commitment_weight: float,
     codebook_weight: float,
 ) -> Tensors:
-    *found, share, loss, used = _assign_at_once(
-        z, codebook, mask, channel_dim, commitment_weight + codebook_weight
-    )
-    share = torch.as_tensor(share, dtype=torch.float32, device=z.device)
-    return cast("Tensors", (*found, share, loss, used))
+    found = Pass(*_assign_at_once(z, codebook, mask, channel_dim, commitment_weight + codebook_weight))
+    strided = torch.empty_like(z).copy_(found.difference)  # a compiler relies on strides
+    share = torch.as_tensor(found.share, dtype=torch.float32, device=z.device)
+    return cast("Tensors", tuple(found._replace(difference=strided, share=share)))
 
 
 @_assign.register_fake

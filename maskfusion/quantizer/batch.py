@@ -28,9 +28,9 @@ class Batch:
         """Whether results can be looked at on the way: on a CPU, which waits for nothing by looking."""
         return self.way is Way.BLOCKS and self.z.device.type == "cpu"
 
-    def knows(self, flags: Tensor) -> bool:
-        """Whether all of the flags are known to be set."""
-        return self.looks and bool(flags.all())
+    def may_hold(self, flags: Tensor) -> bool:
+        """Whether any of the flags may be set."""
+        return not self.looks or bool(flags.any())
 
     def number(self, value: Tensor) -> Any:
         """Turn a 0-d tensor into a number where it can be looked at; both calculate alike."""
@@ -50,7 +50,7 @@ class Batch:
         return self.picked
 
     def _pick(self, codes: int) -> tuple[Tensor, Tensor]:
-        vectors = as_vectors(self.z, self.channel_dim)
+        vectors = as_vectors(self.z.detach(), self.channel_dim)
         pick, finite = _picked, of_finite_length
         if self.way is Way.KERNELS and vectors.numel():
             from maskfusion.kernels import launch

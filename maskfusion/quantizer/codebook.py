@@ -97,7 +97,7 @@ class Codebook(Float32State):
         """Take the first codes from the first batch that has any vector, and remember what this forward uses."""
         if self.decay is None and self.constraint is not None:  # an optimiser knows no constraint
             self.codebook.copy_(self.constraint(self.codebook))
-        if not batch.knows(self.initialized):
+        if not batch.looks or self.initialized.item() == 0:
             fresh, available = batch.fresh(self.codebook_size)
             self.codebook.copy_(torch.where(available & (self.initialized == 0), fresh, self.codebook))
         self.previous_codebook.copy_(self.codebook)
@@ -136,7 +136,7 @@ class Codebook(Float32State):
                     torch.where(counts.sum() > 0, self.constraint(self.codebook), self.codebook)
                 )
         restarts = size < seen * total * (self.restart_threshold / codes)
-        if not batch.knows(~restarts):
+        if batch.may_hold(restarts):
             fresh, _ = batch.fresh(codes)
             self.codebook.copy_(torch.where(restarts[:, None], fresh, self.codebook))
             size.copy_(torch.where(restarts, total / codes, size))

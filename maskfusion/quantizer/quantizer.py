@@ -172,7 +172,7 @@ class VectorQuantizer(Codebook):
                 f"{type(self).__name__} moves its codebook in training, which torch.func and forward-mode differentiation cannot "
                 f"follow. Call `eval()` or `freeze()` on it before."
             )
-        batch = Batch(way, z.detach(), mask, self.channel_dim, self.processes)
+        batch = Batch(way, z, mask, self.channel_dim, self.processes)
         self._begin(batch)
         found = assign(way, z, self.codebook, mask, self.channel_dim, *weights)
         counts, residuals = self.processes.summed(found.counts, found.residuals)

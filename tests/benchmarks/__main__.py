@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tests.benchmarks import report
+from tests.benchmarks import report, small
 from tests.benchmarks.contenders import (
     CODEBOOKS,
     MASKS,
@@ -25,14 +25,16 @@ from tests.benchmarks.contenders import (
     SHAPES,
     changed_by_bf16,
 )
-from tests.benchmarks.measure import build, busy, ceiling, interleaved, peak_memory
+from tests.benchmarks.measure import build, busy, ceiling, peak_memory, small_steps
 from tests.benchmarks.targets import Entry, floor, targets
+from tests.benchmarks.timing import interleaved
 from tests.benchmarks.training import PARTS, PUBLISHED, STEPS, operations
 
 GROUPS = {
     **{name: {rival: f"{name}: {rival}" for rival in RIVALS} for name in SHAPES},
     "codebooks": {f"{codes} codes": f"{codes} codes" for codes in CODEBOOKS},
     "mask": {name: f"mask: {name}" for name in MASKS},
+    **{group: {} for group in small.GROUPS},
     "training-step": {name: f"training-step: {name}" for name in STEPS},
     "parts": {name: f"parts: {name}" for name in PARTS},
 }
@@ -48,10 +50,15 @@ def main() -> None:
     console = Console()
     most = ceiling(options.device, options.threads)
     groups: dict[str, dict[str, Entry]] = {}
+    entries: dict[str, Entry]
     met, floors, profiles = [], {}, {}
     for group in options.groups:
-        base = "multiply by a constant" if group == "mask" else next(iter(GROUPS[group]))
-        groups[group] = entries = _measure(group, base, options.rounds, options.device, options.threads)
+        if group in small.GROUPS:
+            base, entries = small.BASES[group], small_steps(group, options.rounds, options.threads)
+        else:
+            base = "multiply by a constant" if group == "mask" else next(iter(GROUPS[group]))
+            entries = _measure(group, base, options.rounds, options.device, options.threads)
+        groups[group] = entries
         console.print(report.timings(group, entries, base))
         if group in SHAPES:
             floors[group] = floor(group, entries["ours"], most)

@@ -1,12 +1,9 @@
-"""Medians of interleaved runs in one process; peaks of memory in processes of their own; how long a GPU is busy."""
+"""What is measured; peaks of memory in processes of their own; how long a GPU is busy."""
 
 import json
-import random
-import statistics
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,8 +11,9 @@ from typing import Protocol
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from tests.benchmarks import contenders, training
+from tests.benchmarks import contenders, small, training
 from tests.benchmarks.contenders import Step
+from tests.benchmarks.timing import interleaved
 
 
 class Case(Protocol):
@@ -28,16 +26,9 @@ class Case(Protocol):
         """Make one that loads the same code and takes next to no memory."""
 
 
+SMALL_ROUNDS = 40
+
 CASES: Mapping[str, Case] = {**contenders.CASES, **training.CASES}
-
-
-@dataclass(frozen=True)
-class Timing:
-    """Milliseconds of one step: processor time of one thread; with several, or on an accelerator, time until it is done."""
-
-    median: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)
@@ -54,30 +45,6 @@ def build(cases: Mapping[str, str], device: str) -> dict[str, Step]:
     """Make the step of each case on the device."""
     with torch.device(device):
         return {name: CASES[case].step() for name, case in cases.items()}
-
-
-def interleaved(
-    steps: Mapping[str, Step], *, rounds: int, device: str = "cpu", threads: int = 1, warm_up: int = 2
-) -> dict[str, Timing]:
-    """Run every step once a round, so that a noisy moment hits all of them alike, in an order drawn anew each time.
-
-    In one order a step would always find the cache and the memory that the same other step has left.
-    """
-    torch.set_num_threads(threads)
-    torch.compiler.reset()  # shapes of another group would make this one's compiled code a general one
-    clock = _clock(device, threads)
-    for _ in range(warm_up):
-        for step in steps.values():
-            step()
-    taken: dict[str, list[float]] = {name: [] for name in steps}
-    order, shuffle = list(steps), random.Random(0).shuffle
-    for _ in range(rounds):
-        shuffle(order)
-        for name in order:
-            start = clock()
-            steps[name]()
-            taken[name].append(1e3 * (clock() - start))
-    return {name: Timing(statistics.median(times), min(times), max(times)) for name, times in taken.items()}
 
 
 def ceiling(device: str, threads: int = 1) -> Ceiling:
@@ -104,6 +71,25 @@ def ceiling(device: str, threads: int = 1) -> Ceiling:
         operations=2 * side**3 / (1e-3 * min(seconds)),
         bytes=2 * long.nbytes / (1e-3 * quickest["copy"].low),
     )
+
+
+def small_steps(group: str, rounds: int, threads: int) -> dict[str, Mapping[str, float]]:
+    """Time a group of small steps in a process of its own, with many more rounds; their ratio is that of the quickest runs.
+
+    What else a process has imported, and what else a machine does, is more than a part of such a step.
+    """
+    command = [
+        sys.executable,
+        "-m",
+        "tests.benchmarks.small",
+        group,
+        str(SMALL_ROUNDS * rounds),
+        str(threads),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    timings: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])
+    base = timings[small.BASES[group]]["low"]
+    return {name: {**timing, "ratio": timing["low"] / base, "peak": 0.0} for name, timing in timings.items()}
 
 
 def busy(step: Step, rounds: int) -> dict[str, float]:
@@ -142,18 +128,6 @@ def _peak_here(case: str, device: str) -> float:
     for _ in range(3):
         step()
     return _held_at_most(device) - before
-
-
-def _clock(device: str, threads: int) -> Callable[[], float]:
-    """Seconds, to be taken before and after a step."""
-    if device == "cpu":
-        return time.process_time if threads == 1 else time.perf_counter
-
-    def after_all_work() -> float:
-        torch.accelerator.synchronize()
-        return time.perf_counter()
-
-    return after_all_work
 
 
 def _held_now(device: str) -> float:
