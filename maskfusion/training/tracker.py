@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_int
-from maskfusion.mask.attached import MaskHook, hooks_of
+from maskfusion.mask.attached import AttachedMask, MaskHook, hooks_of
 from maskfusion.mask.find import expect_masks, masks_of
 from maskfusion.mask.mask import ComplementaryMask
 from maskfusion.training.reading import Shares, read
@@ -133,7 +133,8 @@ class ComplementarityTracker(nn.Module):
         """
         masks = self._masks()
         readings = {path: read(mask) for path, mask in masks.items()}
-        hooks = list(chain.from_iterable(hooks_of(self._watched[0]).values()))
+        attached = any(isinstance(mask, AttachedMask) for mask in masks.values())
+        hooks = list(chain.from_iterable(hooks_of(self._watched[0]).values())) if attached else []
         step = len(self.history) // len(masks) if step is None else expect_int("step", step)
         for path, reading in readings.items():
             before = self._last.get(path, reading.channels)
