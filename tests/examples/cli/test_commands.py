@@ -40,7 +40,7 @@ def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys,
     captured = capsys.readouterr()
     assert captured.err == ""
     assert "6/6 runs: mask, seed 1" in captured.out
-    assert "closed wholly" in captured.out
+    assert "closed completely" in captured.out
     assert sorted(path.name for path in output.iterdir() if path.is_file()) == [
         "complementarity.png",
         "mask.png",
