@@ -6,7 +6,7 @@ a ``state_dict`` of the network of recipe `crema-d-published`, row `mask`. Nothi
 
 import sys
 from argparse import ArgumentParser
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from pickle import UnpicklingError
 
@@ -15,15 +15,35 @@ from torch import Tensor
 
 from examples.data.contract import Modality
 from examples.errors import UserError
-from examples.methods import create
 from examples.nets.model import FusionModel
 from examples.recipes import load_recipe, recipe_path
-from maskfusion import ComplementarityTracker, ComplementaryMask, VectorQuantizer
+from maskfusion import (
+    ComplementarityTracker,
+    ComplementaryMask,
+    VectorQuantizer,
+    hard_gate,
+    random_gate,
+    soft_gate,
+)
 
 MODALITIES = {"image": "color", "audio": "audio"}
 """Their name in the published code, and here."""
 THRESHOLD = 0.005
 """t of the published code, which is not in its checkpoints."""
+
+
+def _signed_gate(weight: Tensor, threshold: float, training: bool = False) -> Tensor:
+    """Gate as the published ternarizer does, where every Omega below 0 gives -1."""
+    return hard_gate(weight, threshold, training) - (weight < 0).to(weight)
+
+
+GATES: dict[str, Callable[..., Tensor]] = {
+    "binarizer": hard_gate,
+    "ternarizer": _signed_gate,
+    "attention": soft_gate,
+    "randomizer": random_gate(0.5, rescale=False, always=True),
+}
+"""What the published `threshold_fn` makes of Omega. It is not in the checkpoints either."""
 
 _RECIPE, _ROW = "crema-d-published", "mask"
 _SHAPES = {"color": Modality("image", (3, 128, 128)), "audio": Modality("image", (1, 256, 256))}
@@ -31,19 +51,24 @@ _OMEGA = "_classifier.private_shared_mask"
 _CLASSES = "_classifier._fc2.bias"
 
 
-def published_model(state: Mapping[str, Tensor]) -> FusionModel:
+def published_model(state: Mapping[str, Tensor], threshold_fn: str = "binarizer") -> FusionModel:
     """Return the network of recipe `crema-d-published` with the weights of a published checkpoint, in evaluation mode.
 
     Args:
         state: ``state_dict`` of the published `Model`, of mode "multimodal" for CREMA-D or RML, with any number of classes.
+        threshold_fn: What it was trained with, a key of `GATES`. The checkpoint does not say.
 
     Raises:
-        UserError: Names or shapes do not fit; names them.
+        UserError: Names or shapes do not fit, or there is no such gate; names them.
+        UserError: The codebooks were never used.
     """
+    gate = _gate(threshold_fn)
     recipe = load_recipe(recipe_path(_RECIPE))
     row = recipe.comparison[_ROW]
     model = FusionModel(_SHAPES, len(_entry(state, _CLASSES)), recipe.network, quantise=row.quantise)
-    create(row.method, row.arguments).configure(model)
+    model.fusion = ComplementaryMask(
+        model.channels, fusion=model.fusion, init=2 * THRESHOLD, threshold=THRESHOLD, gate=gate
+    )
     return load_published(model, state).eval()
 
 
@@ -58,6 +83,7 @@ def load_published(model: FusionModel, state: Mapping[str, Tensor]) -> FusionMod
 
     Raises:
         UserError: Names or shapes do not fit; names them, and leaves the model as it was.
+        UserError: The codebooks were never used.
     """
     wanted = model.state_dict()
     names = _names(wanted)
@@ -73,22 +99,33 @@ def load_published(model: FusionModel, state: Mapping[str, Tensor]) -> FusionMod
     if any(faults.values()):
         said = "; ".join(f"{fault} {', '.join(found)}" for fault, found in faults.items() if found)
         raise UserError(f"`state` must be that of the published multimodal model: it {said}.")
+    for modality in MODALITIES:
+        _counts(state, modality)
     started = {name: torch.ones_like(value) for name, value in wanted.items() if name.endswith("initialized")}
     model.load_state_dict({here: _squeezed(name, state[name]) for name, here in names.items()} | started)
     return model
 
 
-def published_mask(state: Mapping[str, Tensor], threshold: float = THRESHOLD) -> ComplementaryMask:
+def published_mask(
+    state: Mapping[str, Tensor], threshold: float = THRESHOLD, threshold_fn: str = "binarizer"
+) -> ComplementaryMask:
     """Return the mask of a published checkpoint alone.
 
     Args:
         state: ``state_dict`` of the published `Model`.
         threshold: t, where the training had another one.
+        threshold_fn: What it was trained with, a key of `GATES`. The checkpoint does not say.
+
+    Raises:
+        UserError: There is no Omega in it, or no such gate.
     """
     omega = _squeezed(_OMEGA, _entry(state, _OMEGA))
     each = len(omega) // len(MODALITIES)
     mask = ComplementaryMask(
-        dict.fromkeys(MODALITIES.values(), each), init=threshold + 0.005, threshold=threshold
+        dict.fromkeys(MODALITIES.values(), each),
+        init=threshold + THRESHOLD,
+        threshold=threshold,
+        gate=_gate(threshold_fn),
     )
     mask.load_state_dict({"weight": omega})
     return mask
@@ -100,13 +137,16 @@ def published_quantizer(state: Mapping[str, Tensor], modality: str) -> VectorQua
     Args:
         state: ``state_dict`` of the published `Model`.
         modality: "image" or "audio", as it is called there.
+
+    Raises:
+        UserError: There is no such modality or no codebook, or the codebook was never used.
     """
     if modality not in MODALITIES:
         raise UserError(f"`modality` (='{modality}') must be one of {list(MODALITIES)}.")
     codebook = _entry(state, f"_vq_vae_{modality}._embedding.weight")
     codes, dim = codebook.shape
     quantizer = VectorQuantizer(dim, codes, restart_threshold=0.0)
-    counts = _entry(state, f"_vq_vae_{modality}._ema_cluster_size")
+    counts = _counts(state, modality)
     quantizer.load_state_dict(
         {"codebook": codebook, "cluster_size": counts, "initialized": torch.tensor(True)}
     )
@@ -117,6 +157,25 @@ def _entry(state: Mapping[str, Tensor], name: str) -> Tensor:
     if name not in state:
         raise UserError(f"`state` must be that of the published multimodal model: it lacks {name}.")
     return state[name]
+
+
+def _counts(state: Mapping[str, Tensor], modality: str) -> Tensor:
+    """Return how often the codes of a modality were used; a network without quantisers has the entry too, all zero."""
+    name = f"_vq_vae_{modality}._ema_cluster_size"
+    counts = _entry(state, name)
+    if not counts.any():
+        raise UserError(
+            f"`state` must be that of a network that quantises: {name} is all zero, so its codebook was never used, as in "
+            "`Model_Baseline` with base_type 3, which has a mask alone. Row `mask-no-vq` of recipe `crema-d-published` "
+            "trains such a network; its checkpoints cannot be read."
+        )
+    return counts
+
+
+def _gate(threshold_fn: str) -> Callable[..., Tensor]:
+    if threshold_fn not in GATES:
+        raise UserError(f"`threshold_fn` (='{threshold_fn}') must be one of {list(GATES)}.")
+    return GATES[threshold_fn]
 
 
 def _squeezed(name: str, value: Tensor) -> Tensor:
@@ -191,13 +250,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = ArgumentParser(prog="python -m examples.published", description="Read a published checkpoint.")
     parser.add_argument("checkpoint", type=Path, help="A state_dict of the published code, `model.pt`.")
     parser.add_argument("--output", type=Path, help="Where to write the state_dict of our network.")
+    parser.add_argument(
+        "--threshold_fn",
+        "--threshold-fn",
+        choices=GATES,
+        default="binarizer",
+        help="What it was trained with.",
+    )
     parsed = parser.parse_args(arguments)
     try:
-        model = published_model(torch.load(parsed.checkpoint, map_location="cpu", weights_only=True))
+        state = torch.load(parsed.checkpoint, map_location="cpu", weights_only=True)
+        model = published_model(state, parsed.threshold_fn)
     except (FileNotFoundError, UnpicklingError, UserError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     tracker = ComplementarityTracker(model)
+    print(
+        f"Read with threshold_fn {parsed.threshold_fn}: the file does not say which of {', '.join(GATES)} it was trained "
+        "with."
+    )
     print(f"compl in percent of all channels: {tracker.complementary()}; zeta: {tracker.zeta()}")
     if parsed.output is not None:
         torch.save(model.state_dict(), parsed.output)

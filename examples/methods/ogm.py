@@ -5,6 +5,8 @@ r"""OGM and OGM-GE: slow down the encoder of the modality that leads.
     k_m = 1 - \tanh(\alpha \rho_m) \text{ if } \rho_m > 1 \text{ else } 1, \quad
     g_m \leftarrow k_m g_m + \varepsilon, \ \varepsilon \sim N(0, \mathrm{std}(g_m)^2)
 
+At a tie nobody is slowed, as in the paper's Eq. 10; the published code slows the audio there.
+
 The paper has two modalities and one linear layer as its head, whose columns and a share of its bias give the
 scores o_m. A head that is not linear cannot be cut that way; `contribution` says what takes the place of o_m.
 
@@ -94,7 +96,7 @@ class OGM(Method):
             for gradient in (weight.grad for weight in self._scaled(model.encoders[name])):
                 if gradient is None:
                     continue
-                spread = gradient.std(correction=0) + 1e-8  # of one number it is 0, not undefined
+                spread = gradient.std(correction=min(1, gradient.numel() - 1)) + 1e-8  # of one number it is 0
                 gradient.mul_(factor)
                 if self.noise:
                     normal = torch.empty_like(gradient).normal_(generator=draw)

@@ -43,11 +43,13 @@ class PMR(Method):
     """Add prototype losses by how far a modality is behind, and take away entropy by how far it leads.
 
     Args:
-        alpha: Weight of the prototype losses; published: 1 or 2, by data set.
-        entropy: Mu, weight of PER; published: 0.01 or 0.001. 0 is PMR without PER.
+        alpha: Weight of the prototype losses; published: 1 or 2 by data set, and 0.5 to 5 in the scripts of the code.
+        entropy: Mu, weight of PER; published: 0.01 or 0.001. 0 is PMR without PER, as in the released code.
         entropy_epochs: Number of epochs of PER; not published.
-        prototype_epochs: Number of epochs of the prototype losses; the published scripts stop them after 70 of 130.
-        momentum: Momentum of the prototypes, from epoch to epoch; the published code says 0.2, its scripts 0.
+        prototype_epochs: Number of epochs of the prototype losses; the published script for CREMA-D counts from 0 to 70, so
+            71 of 130; others end with epoch 60 or 100.
+        momentum: Momentum of the prototypes, from epoch to epoch; the published code says 0.2, its scripts 0, 0.2 or 0.5.
+            The first epoch forgets those of the untrained network, as there.
         share: Share of the training samples, always the same ones, that make the prototypes. A class that none of them has gets
             no prototype, and its samples no prototype loss.
         coefficients: "paper", beta as above; or "code", 1 for every modality that is behind the first one.
@@ -84,7 +86,8 @@ class PMR(Method):
     def epoch_end(self, model: FusionModel, train: Samples) -> None:
         """Make the prototypes anew and count the epoch."""
         prototypes = prototypes_of(model)
-        prototypes.update(*self._means(model, train), momentum=self.momentum)
+        momentum = self.momentum if prototypes.epochs else 0.0
+        prototypes.update(*self._means(model, train), momentum=momentum)
         prototypes.epochs += 1
 
     def weights(self, sums: Tensor) -> tuple[Tensor, Tensor]:

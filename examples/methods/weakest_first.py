@@ -17,9 +17,10 @@ class WeakestFirst(UniformLosses):
     """In the first epochs, update the weakest modality's encoder and none of the others; then all.
 
     Weakest is the modality whose own head has the highest cross entropy on the training batches of late. It is
-    chosen at every step, so that a modality that has caught up hands over to the next. (The original asks
-    networks of one modality each, trained before, and so chooses once.) The heads learn by uniform losses; the
-    joint head, decoders and codebooks learn throughout. An encoder that waits has no gradient, so that neither
+    chosen at every step, so that a modality that has caught up hands over to the next. (The original too chooses for
+    each batch, by networks of one modality each that were trained before: whose probabilities of the right classes add
+    up to least. Its waiting encoders keep the gradients of everything but four-dimensional weights.) The heads learn by
+    uniform losses; the joint head, decoders and codebooks learn throughout. An encoder that waits has no gradient, so that neither
     momentum nor weight decay moves it; only running statistics of its normalisation go on.
 
     Args:

@@ -102,6 +102,27 @@ def test_noise_has_the_spread_of_the_gradient_and_no_mean():
     assert all((after[key] != before[key]).any() for key in before if before[key].numel() > 1)
 
 
+def test_the_spread_of_the_noise_is_that_of_a_sample(monkeypatch: pytest.MonkeyPatch):
+    """By n - 1, as the published code has it: 15 % more on a vector of four."""
+    monkeypatch.setattr(Tensor, "normal_", lambda self, **_: self.fill_(1.0))
+    model, data = network(), batch()
+    model.head = Shares(torch.randn(3, 12))
+    method = OGM(alpha=0.0)
+    method.configure(model)
+    before, after, _ = step(method, model, data)
+    small = {key: gradient for key, gradient in before.items() if 1 < gradient.numel() < 9}
+    assert small
+    for key, gradient in small.items():
+        spread = ((gradient - gradient.mean()).square().sum() / (gradient.numel() - 1)).sqrt()
+        torch.testing.assert_close(after[key] - gradient, spread.expand_as(gradient), atol=1e-6, rtol=1e-4)
+
+
+def test_at_a_tie_nobody_is_slowed_for_any_number_of_modalities():
+    for count in (2, 3):
+        for against in ("weakest", "others"):
+            assert OGM(against=against).coefficients(torch.full((count,), 3.0)).tolist() == [1.0] * count
+
+
 def test_head_is_left_alone_and_only_convolutions_where_asked():
     images = {name: Modality("image", (1, 8, 8)) for name in "ab"}
     model = FusionModel(images, 3, SMALL, quantise=False)

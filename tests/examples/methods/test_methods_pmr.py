@@ -94,6 +94,25 @@ def test_prototypes_move_by_momentum_and_new_ones_jump():
     )
 
 
+def test_the_first_epoch_forgets_the_prototypes_of_the_untrained_network():
+    model, data = network(), samples(size=20)
+    method = PMR(momentum=0.5, share=1.0)
+    method.configure(model)
+    method.train_start(model, data)
+    seen = [prototypes_of(model).points("v").clone()]
+    means = []
+    for _ in range(2):
+        with torch.no_grad():
+            for weight in model.encoders.parameters():
+                weight.mul_(2)
+        method.epoch_end(model, data)
+        seen.append(prototypes_of(model).points("v").clone())
+        means.append(method._means(model, data)[0]["v"])
+    assert not torch.allclose(seen[0], means[0])
+    torch.testing.assert_close(seen[1], means[0])
+    torch.testing.assert_close(seen[2], (means[0] + means[1]) / 2)
+
+
 def test_classes_without_a_prototype_do_not_count():
     prototypes = Prototypes({"v": 2}, 3)
     z = torch.tensor([[3.0, 4.0], [0.0, 0.0], [1.0, 1.0]], requires_grad=True)
