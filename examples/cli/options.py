@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from examples.data.place import OnError, Place
 from examples.errors import UserError
 from examples.recipes import Recipe, Row, load_recipe, recipe_path
+from examples.run.hardware import Accelerator
 
 _NO_DEFAULT = ("data", "comparison")
 _SHIPS = "mfeat"
@@ -39,7 +40,7 @@ def add_run_arguments(parser: ArgumentParser) -> None:
     """Let a parser read where runs go, what becomes of earlier ones, and what they run on."""
     parser.add_argument("--output", type=Path | None, default=None, help="Folder to write to.")
     parser.add_argument("--fresh", action="store_true", help="Start anew what is finished or was cut short.")
-    parser.add_argument("--accelerator", type=str, default="cpu", help="What Lightning runs on.")
+    parser.add_argument("--accelerator", type=Accelerator, default="cpu", help="What Lightning runs on.")
 
 
 def add_spread_arguments(parser: ArgumentParser) -> None:

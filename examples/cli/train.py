@@ -17,7 +17,7 @@ from examples.errors import UserError
 from examples.results import METRICS, EpochRecord
 from examples.results.tables import epoch_line, run_sentence
 from examples.run.folder import RunFolder
-from examples.run.hardware import Hardware, first_process
+from examples.run.hardware import Hardware, Log, first_process
 from examples.typed import build
 
 
@@ -41,7 +41,7 @@ def arguments() -> ArgumentParser:
     parser.add_argument("--devices", type=int, default=1, help="Processes on each machine.")
     parser.add_argument("--nodes", type=int, default=1, help="Machines.")
     parser.add_argument("--readers", type=int, default=0, help="Processes that read ahead, for each process.")
-    parser.add_argument("--log", type=list[str], default=["csv"], help="Loggers: csv, tensorboard.")
+    parser.add_argument("--log", type=list[Log], default=["csv"], help="Loggers: csv, tensorboard.")
     add_recipe_arguments(parser)
     return parser
 

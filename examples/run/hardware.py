@@ -1,6 +1,7 @@
 """What a run uses of the machine. It decides how long a run takes, not what comes out."""
 
 import os
+from typing import Literal, TypeAlias
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
@@ -8,6 +9,8 @@ from pydantic.dataclasses import dataclass
 
 from examples.typed import KNOWN_KEYS
 
+Accelerator: TypeAlias = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
+Log: TypeAlias = Literal["csv", "tensorboard"]
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # as torchrun, Lightning and Slurm set them
 
 
@@ -22,7 +25,7 @@ class Hardware:
         readers: Processes of each process that read batches ahead; 0 where the samples are in memory.
     """
 
-    accelerator: str = "cpu"
+    accelerator: Accelerator = "cpu"
     devices: PositiveInt = 1
     nodes: PositiveInt = 1
     readers: NonNegativeInt = 0

@@ -11,11 +11,12 @@ from examples.errors import UserError
 from examples.methods import create
 from examples.methods.base import Method
 from examples.nets.model import FusionModel, build_model
-from examples.recipes import LossWeights, Network, Recipe, Row
+from examples.recipes import Recipe, Row
 from examples.results import EpochRecord, Run
 from examples.run.folder import RECIPE_ONLY, RunFolder
 from examples.run.loading import loaded
 from examples.run.task import read_records
+from examples.typed import build
 
 _PREFIX = "model."  # of the network's weights in a checkpoint of `FusionTask`
 
@@ -95,7 +96,6 @@ def _recipe(plan: dict[str, Any], folder: RunFolder) -> Recipe:
     lacks = sorted(wanted - set(plan))
     if lacks:
         raise UserError(f"'{folder.path}' was trained by another version; its plan lacks {lacks}.")
-    row = Row(**{key.name: plan[key.name] for key in fields(Row)})
+    row = {key.name: plan[key.name] for key in fields(Row)}
     settings = {key.name: plan[key.name] for key in fields(Recipe) if key.name not in RECIPE_ONLY}
-    settings |= {"loss": LossWeights(**plan["loss"]), "network": Network(**plan["network"])}
-    return Recipe(comparison={plan["row"]: row}, **settings)
+    return build(Recipe, {**settings, "comparison": {plan["row"]: row}}, f"'{folder.path}'")

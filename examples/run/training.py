@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
@@ -22,11 +23,11 @@ from examples.recipes import Recipe
 from examples.results import EpochRecord, Run
 from examples.results.statistics import finite
 from examples.run.folder import RunFolder
-from examples.run.hardware import Hardware, first_process
+from examples.run.hardware import Hardware, Log, first_process
 from examples.run.task import FusionData, FusionTask, read_records
 from maskfusion import ComplementarityTracker
 
-LOGGERS: dict[str, type[CSVLogger] | type[TensorBoardLogger]] = {
+LOGGERS: dict[Log, type[CSVLogger] | type[TensorBoardLogger]] = {
     "csv": CSVLogger,
     "tensorboard": TensorBoardLogger,
 }
@@ -41,7 +42,7 @@ def train(
     seed: int,
     folder: RunFolder,
     hardware: Hardware | None = None,
-    loggers: tuple[str, ...] = (),
+    loggers: tuple[Log, ...] = (),
     progress: bool = False,
     on_epoch: Callable[[int, EpochRecord], None] = lambda *_: None,
     initialise: Callable[[FusionModel], None] = lambda _: None,
@@ -65,7 +66,7 @@ def train(
             goes on.
 
     Raises:
-        UserError: The epoch is to be chosen by a validation part, and there is none.
+        UserError: The epoch is to be chosen by a validation part, and there is none; or the machine lacks the hardware.
     """
     hardware = hardware or Hardware()
     setting = recipe.comparison[row]
@@ -118,7 +119,7 @@ def _trainer(
     recipe: Recipe,
     folder: RunFolder,
     hardware: Hardware,
-    loggers: tuple[str, ...],
+    loggers: tuple[Log, ...],
     *,
     progress: bool,
     validate: bool,
@@ -132,24 +133,27 @@ def _trainer(
     if progress:
         callbacks.append(RichProgressBar())
     writers: list[Logger] = [LOGGERS[name](folder.path, name=name) for name in loggers]
-    return Trainer(
-        accelerator=hardware.accelerator,
-        devices=hardware.devices,
-        num_nodes=hardware.nodes,
-        strategy="auto" if hardware.alone else "ddp",
-        precision=recipe.precision,
-        gradient_clip_val=recipe.gradient_clip,
-        max_epochs=recipe.epochs,
-        callbacks=callbacks,
-        logger=writers or False,
-        enable_progress_bar=progress,
-        enable_model_summary=False,
-        num_sanity_val_steps=0,
-        limit_val_batches=1.0 if validate else 0,
-        use_distributed_sampler=False,
-        sync_batchnorm=not hardware.alone and hardware.accelerator != "cpu",
-        log_every_n_steps=1,
-    )
+    try:
+        return Trainer(
+            accelerator=hardware.accelerator,
+            devices=hardware.devices,
+            num_nodes=hardware.nodes,
+            strategy="auto" if hardware.alone else "ddp",
+            precision=recipe.precision,
+            gradient_clip_val=recipe.gradient_clip,
+            max_epochs=recipe.epochs,
+            callbacks=callbacks,
+            logger=writers or False,
+            enable_progress_bar=progress,
+            enable_model_summary=False,
+            num_sanity_val_steps=0,
+            limit_val_batches=1.0 if validate else 0,
+            use_distributed_sampler=False,
+            sync_batchnorm=not hardware.alone and hardware.accelerator != "cpu",
+            log_every_n_steps=1,
+        )
+    except MisconfigurationException as error:
+        raise UserError(f"`accelerator` (='{hardware.accelerator}'): {error}") from error
 
 
 def _checkpoint(path: Path, *, monitor: str | None = None) -> ModelCheckpoint:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from examples.__main__ import main
+from examples.data import load
+from examples.data.contract import MultimodalData
 from examples.results import Results
 from tests.examples.cli.test_commands import ENVIRONMENT, numbers, run
 
@@ -102,3 +104,18 @@ def chosen_loss(path: Path) -> float:
     """Validation loss of the epoch that a finished run chose."""
     raw = json.loads(path.read_text())
     return raw["epochs"][raw["chosen"] - 1]["validation"]["loss"]
+
+
+def test_a_data_set_is_read_once_for_each_seed(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    seeds = []
+
+    def counted(*arguments: object, seed: int, **more: object) -> MultimodalData:
+        seeds.append(seed)
+        return load(*arguments, seed=seed, **more)
+
+    monkeypatch.setattr("examples.run.loading.load", counted)
+    rows = ("--rows", "pix", "concatenation", "--epochs", "1")
+    assert run(recipe_file, mfeat_root, tmp_path / "out", "--workers", "1", *rows) == 0
+    assert seeds == [0, 1]

@@ -14,6 +14,10 @@ from examples.results import EpochRecord, Failure, Interval, Results, Run, Trial
 from examples.results.figures.training import draw
 from examples.results.statistics import finite, rounded
 from examples.results.tables import findings, show
+from tests.support.paths import ROOT
+
+SHIPPED = ROOT / "examples" / "results"
+OF_COMPARISONS = sorted({*SHIPPED.rglob("*.json")} - {*SHIPPED.glob("probes-*")} - {SHIPPED / "zeta.json"})
 
 
 def run(row: str, seed: int, score: float, *, kept: dict[str, int] | None = None, alone: bool = False) -> Run:
@@ -142,6 +146,14 @@ def test_one_line_a_run(some: Results, tmp_path: Path):
     some.write(tmp_path / "results.json")
     lines = (tmp_path / "results.json").read_text().splitlines()
     assert sum(line.startswith('{"row":') for line in lines) == len(some.runs)
+
+
+@pytest.mark.parametrize("path", OF_COMPARISONS, ids=lambda path: path.stem)
+def test_results_that_ship_are_read_and_written(path: Path, tmp_path: Path):
+    results = Results.read(path)
+    results.write(tmp_path / "again.json")
+    assert Results.read(tmp_path / "again.json") == results
+    assert results.runs
 
 
 def test_rounded():

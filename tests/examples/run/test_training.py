@@ -254,3 +254,8 @@ def test_train_from_the_command_line(recipe_file: Path, mfeat_root: Path, tmp_pa
     assert "`rows` has unknown names ['masks']" in capsys.readouterr().err
     assert main([*arguments, "--devices", "0"]) == 2
     assert "`devices` (=0) must be above 0" in capsys.readouterr().err
+    if not torch.cuda.is_available():
+        assert main([*arguments, "--accelerator", "cuda", "--fresh"]) == 2
+        assert "`accelerator` (='cuda')" in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main([*arguments, "--log", "[cvs]"])
