@@ -4,7 +4,7 @@ import sys
 import warnings
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
-from itertools import chain
+from itertools import chain, count
 from typing import Any
 
 import torch
@@ -225,7 +225,7 @@ def _expect_given(channels: Any, found: Mapping[str, int]) -> None:
         raise TypeError(
             f"`channels` (={channels!r}) must be a mapping of modality to channels where there is an `example`, or None."
         )
-    given = {name: count if isinstance(count, int) else sum(count) for name, count in channels.items()}
+    given = {name: each if isinstance(each, int) else sum(each) for name, each in channels.items()}
     if list(given.items()) != list(found.items()):
         raise ValueError(
             f"`channels` (={channels!r}) must be what `example` shows, {dict(found)}, in this order."
@@ -253,9 +253,8 @@ def _made(
     device = next((tensor.device for tensor in tensors), torch.get_default_device())
     mask = AttachedMask(counts, places, device=device, **settings)
     owner = _owner(model, paths[0])
-    free = next(
-        each for each in (name, *(f"{name}_{n}" for n in range(2, 10**6))) if not hasattr(owner, each)
-    )
+    names = chain([name], (f"{name}_{number}" for number in count(2)))
+    free = next(each for each in names if not hasattr(owner, each))
     owner.add_module(free, mask)
     hook_up(model, mask)
     return mask

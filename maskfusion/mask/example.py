@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_map_only
+from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
 
 from maskfusion.mask.copies import with_entries
 from maskfusion.mask.features import parameters_of
@@ -28,7 +28,7 @@ class Example:
 
     def exchanged(self, names: Sequence[str], scale: float = 1.0) -> Any:
         """What the network returns where the samples of these inputs have changed places, and real numbers among them were scaled."""
-        return self.run({**self.inputs, **{name: exchange(self.inputs[name], scale) for name in names}})
+        return self.run({**self.inputs, **{name: self._moved(name, scale) for name in names}})
 
     def run(self, inputs: Mapping[str, Any] | None = None) -> Any:
         """What the network returns, from the same random numbers every time."""
@@ -38,7 +38,15 @@ class Example:
 
     def varied(self) -> list[str]:
         """The inputs that change when samples change places."""
-        return [name for name, value in self.inputs.items() if differs(value, exchange(value))]
+        moved = {name: self._moved(name) for name in self.inputs}
+        return [
+            name
+            for name, value in self.inputs.items()
+            if differs(value, moved[name]) or _words(value) != _words(moved[name])
+        ]
+
+    def _moved(self, name: str, scale: float = 1.0) -> Any:
+        return exchange(self.inputs[name], samples_of(self.inputs), scale)
 
 
 def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Example:
@@ -88,14 +96,41 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
     return Example(inputs, run)
 
 
-def exchange(value: Any, scale: float = 1.0) -> Any:
-    """The same with every tensor's samples moved on by one, and times ``scale`` where they are real numbers."""
+def exchange(value: Any, samples: int | None = None, scale: float = 1.0) -> Any:
+    """The same with samples moved on by one, and real numbers times ``scale``.
 
-    def moved(tensor: Tensor) -> Tensor:
-        rolled = tensor.roll(1, 0) if tensor.ndim else tensor
-        return scale * rolled if tensor.is_floating_point() and scale != 1 else rolled
+    Samples are along the first dimension of a tensor, or the entries of a list, such as clouds of points or sentences.
+    """
 
-    return tree_map_only(Tensor, moved, value)
+    def of_list(each: Any) -> bool:
+        if not isinstance(each, (list, tuple)) or len(each) != samples:
+            return False
+        inside = tensors_in(each).values()
+        return not inside or any(tensor.shape[:1] != (samples,) for tensor in inside)
+
+    def moved(each: Any) -> Any:
+        if isinstance(each, Tensor):
+            return scaled(each.roll(1, 0) if each.ndim else each)
+        if of_list(each):
+            return tree_map_only(Tensor, scaled, with_entries(each, dict(enumerate([each[-1], *each[:-1]]))))
+        return each
+
+    def scaled(tensor: Tensor) -> Tensor:
+        return scale * tensor if tensor.is_floating_point() and scale != 1 else tensor
+
+    return tree_map(moved, value, is_leaf=of_list)
+
+
+def samples_of(inputs: Mapping[str, Any]) -> int | None:
+    """How many samples there are: as the first tensor outside of lists says, or all inside of them, or the longest list."""
+    outside = [
+        leaf for leaf in tree_leaves(dict(inputs), is_leaf=_is_list) if isinstance(leaf, Tensor) and leaf.ndim
+    ]
+    inside = {tensor.shape[0] for tensor in tensors_in(inputs).values() if tensor.ndim}
+    if outside:
+        return outside[0].shape[0]
+    lists = [len(leaf) for leaf in tree_leaves(dict(inputs), is_leaf=_is_list) if _is_list(leaf)]
+    return inside.pop() if len(inside) == 1 else max(lists, default=None)
 
 
 def differs(first: Any, second: Any) -> bool:
@@ -145,6 +180,14 @@ def _uncompiled() -> AbstractContextManager[object]:
     """Compiled networks run as they were written, since every gate that is tried would be compiled anew."""
     loaded = "torch._dynamo" in sys.modules  # else nothing is compiled, and loading it takes seconds
     return torch.compiler.set_stance("force_eager") if loaded else nullcontext()
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _words(value: Any) -> list[str]:
+    return [leaf for leaf in tree_leaves(value) if isinstance(leaf, str)]
 
 
 def _as_one_mapping(model: nn.Module, inputs: Any) -> Any:

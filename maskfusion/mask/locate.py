@@ -13,7 +13,7 @@ from maskfusion.mask.entry import entry_of
 from maskfusion.mask.example import Example, tensors_in
 from maskfusion.mask.features import parameter_names
 from maskfusion.mask.owners import changed_channels, independent, lay_out, owners
-from maskfusion.mask.recording import Recorded, Told, channel_dim_of, record, why_silent
+from maskfusion.mask.recording import Recorded, Told, channel_dim_of, channel_dims_of, record, why_silent
 from maskfusion.mask.sources import Sources, inputs_of
 
 Layers = Mapping[str | None, Sequence[str]]
@@ -113,12 +113,8 @@ class Search:
         layer = self.model.get_submodule(path)
         plain = self._run([path])[path]
         before = _arguments(layer, plain)
-        dims = {
-            argument: channel_dim_of(tensor, plain.takes)
-            if self.channel_dim.get(None) is None
-            else self.channel_dim[None]
-            for argument, tensor in before.items()
-        }
+        given = self.channel_dim.get(None)
+        dims = channel_dims_of(before, plain.takes) if given is None else dict.fromkeys(before, given)
 
         def changed(argument: Argument, tensor: Tensor, runs: Sequence[Mapping[Argument, Tensor]]) -> Tensor:
             dim = dims[argument]

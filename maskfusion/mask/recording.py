@@ -3,11 +3,13 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor, nn
 
 from maskfusion.mask.example import Example, differs
+
+K = TypeVar("K")
 
 Told = tuple[int, int]
 """Channels, and the dimension that they are along: 1 or -1."""
@@ -99,6 +101,17 @@ def channel_dim_of(tensor: Tensor, told: Sequence[Told]) -> int | None:
             return dim
     fitting = [place for place in range(1, tensor.ndim) if told and tensor.shape[place] == told[0][0]]
     return fitting[0] - tensor.ndim if len(fitting) == 1 else None
+
+
+def channel_dims_of(tensors: Mapping[K, Tensor], told: Sequence[Told]) -> dict[K, int | None]:
+    """The dimension of the channels of each of several tensors that a layer takes, each by itself or all joined along it."""
+
+    def joined(tensor: Tensor) -> int | None:
+        alike = [other for other in tensors.values() if other.ndim == tensor.ndim]
+        return next((dim for count, dim in told if sum(other.shape[dim] for other in alike) == count), None)
+
+    found = {key: channel_dim_of(tensor, told) for key, tensor in tensors.items()}
+    return {key: joined(tensors[key]) if dim is None else dim for key, dim in found.items()}
 
 
 def why_silent(model: nn.Module, example: Example, path: str) -> str:

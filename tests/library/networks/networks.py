@@ -3,8 +3,7 @@
 The functions `mask_*` hold the lines that a user writes; the table of docs/your-model.md counts them.
 """
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import lightning.pytorch as lightning
 import torch
@@ -12,6 +11,7 @@ import transformers as hf
 from torch import Tensor, nn
 
 import maskfusion as mf
+from tests.library.networks.form import BATCH, CLASSES, Form
 from tests.support.fusions import WIDTH, Concatenation, Gated, Transformer
 
 TOWER = {
@@ -24,7 +24,7 @@ TOWER = {
 }
 WORDS = {"vocab_size": 20, "max_position_embeddings": 8}
 PIXELS = {"image_size": 8, "patch_size": 4}
-CLASSES, BATCH, TEXT = 3, 4, 5
+TEXT = 5
 
 
 class TwoTowers(nn.Module):
@@ -44,9 +44,8 @@ class TwoTowers(nn.Module):
         return self.head(self.fusion(embeds.image_embeds, embeds.text_embeds))
 
 
-def mask_two_towers(model: nn.Module) -> mf.ComplementaryMask:
-    model.fusion = mf.ComplementaryMask({"image": WIDTH, "text": WIDTH}, fusion=model.fusion)
-    return model.fusion
+def mask_two_towers(model: nn.Module, batch: Any) -> mf.ComplementaryMask:
+    return mf.attach(model, "fusion", batch, modalities={"image": "pixel_values", "text": "input_ids"})
 
 
 def lxmert() -> nn.Module:
@@ -55,9 +54,9 @@ def lxmert() -> nn.Module:
     return hf.LxmertForQuestionAnswering(hf.LxmertConfig(**TOWER, **WORDS, **layers))
 
 
-def mask_lxmert(model: nn.Module) -> mf.ComplementaryMask:
-    channels = {"lang_feats": WIDTH, "visual_feats": WIDTH}
-    return mf.attach(model, "lxmert.encoder.x_layers.0", channels=channels, channel_dim=-1, side="input")
+def mask_lxmert(model: nn.Module, batch: Any) -> mf.ComplementaryMask:
+    at = {"language": "lxmert.encoder.layer.0", "vision": "lxmert.encoder.r_layers.0"}
+    return mf.attach(model, at, batch, entry=0)
 
 
 def vilt() -> nn.Module:
@@ -65,9 +64,9 @@ def vilt() -> nn.Module:
     return hf.ViltForQuestionAnswering(hf.ViltConfig(**TOWER, **WORDS, **PIXELS, num_labels=CLASSES))
 
 
-def mask_vilt(model: nn.Module) -> mf.ComplementaryMask:
+def mask_vilt(model: nn.Module, batch: Any) -> mf.ComplementaryMask:
     at = {"text": "vilt.embeddings.text_embeddings", "image": "vilt.embeddings.patch_embeddings"}
-    return mf.attach(model, at, NETWORKS["vilt"].inputs()[1])
+    return mf.attach(model, at, batch)
 
 
 class Film(nn.Module):
@@ -89,8 +88,8 @@ class Film(nn.Module):
         return self.head(self.fusion(frames, sound).mean(1))
 
 
-def mask_film(model: nn.Module) -> mf.ComplementaryMask:
-    return mf.attach(model, "fusion", NETWORKS["videomae and ast"].inputs()[0], side="input")
+def mask_film(model: nn.Module, batch: Any) -> mf.ComplementaryMask:
+    return mf.attach(model, "fusion", batch, side="input")
 
 
 class Speech(lightning.LightningModule):
@@ -115,7 +114,7 @@ class Speech(lightning.LightningModule):
 
     def penalty(self) -> Tensor | float:
         """What the mask costs, once there is one."""
-        return 0.02 * self.fusion.penalty() if isinstance(self.fusion, mf.ComplementaryMask) else 0.0
+        return 0.02 * mf.total_penalty(self) if hasattr(self, "complementary_mask") else 0.0
 
     def training_step(self, batch: tuple[Tensor, Tensor, Tensor], _: int) -> Tensor:
         waves, words, y = batch
@@ -125,10 +124,8 @@ class Speech(lightning.LightningModule):
         return torch.optim.AdamW(mf.parameter_groups(self, lr=0.02, weight_decay=0.01))
 
 
-def mask_speech(model: nn.Module) -> mf.ComplementaryMask:
-    channels = {"sound": WIDTH, "words": WIDTH}
-    model.fusion = mf.ComplementaryMask(channels, fusion=model.fusion, side="input")
-    return model.fusion
+def mask_speech(model: nn.Module, batch: Any) -> mf.ComplementaryMask:
+    return mf.attach(model, "fusion", batch, side="input")
 
 
 class Plain(nn.Module):
@@ -151,7 +148,7 @@ class PlainOfMapping(Plain):
         return {"scores": super().forward(batch["image"], batch["audio"])}
 
 
-def mask_plain(model: nn.Module) -> mf.ComplementaryMask:
+def mask_plain(model: nn.Module, _: Any = None) -> mf.ComplementaryMask:
     model.fusion = mf.ComplementaryMask({"image": WIDTH, "audio": WIDTH}, fusion=model.fusion)
     return model.fusion
 
@@ -166,49 +163,33 @@ def pair() -> dict[str, Tensor]:
     return {"image": torch.randn(BATCH, 4), "audio": torch.randn(BATCH, 3)}
 
 
-class Network(NamedTuple):
-    """A network, how it is called, and how a mask gets in."""
+def pictures() -> dict[str, Tensor]:
+    """Sentences and pictures."""
+    return {"input_ids": words(), "pixel_values": torch.randn(BATCH, 3, 8, 8)}
 
-    build: Callable[[], nn.Module]
-    inputs: Callable[[], tuple[tuple[Any, ...], dict[str, Any]]]
-    mask: Callable[[nn.Module], mf.ComplementaryMask]
-    scores: Callable[[Any], Tensor] = lambda out: out
+
+def regions() -> dict[str, Tensor]:
+    """Sentences of several lengths, and what is where in a picture."""
+    return {
+        "input_ids": words(),
+        "visual_feats": torch.randn(BATCH, 4, 4),
+        "visual_pos": torch.rand(BATCH, 4, 4),
+        "attention_mask": torch.arange(TEXT) < torch.tensor([[5], [4], [3], [5]]),
+    }
+
+
+def film() -> tuple[dict[str, Tensor]]:
+    """Frames and sound, in one mapping."""
+    return ({"frames": torch.randn(BATCH, 4, 3, 8, 8), "sound": torch.randn(BATCH, 16, 8)},)
 
 
 NETWORKS = {
-    "clip": Network(
-        TwoTowers,
-        lambda: ((), {"input_ids": words(), "pixel_values": torch.randn(BATCH, 3, 8, 8)}),
-        mask_two_towers,
-    ),
-    "lxmert": Network(
-        lxmert,
-        lambda: (
-            (words(),),
-            {
-                "visual_feats": torch.randn(BATCH, 4, 4),
-                "visual_pos": torch.rand(BATCH, 4, 4),
-                "attention_mask": torch.arange(TEXT) < torch.tensor([[5], [4], [3], [5]]),
-            },
-        ),
-        mask_lxmert,
-        lambda out: out.question_answering_score,
-    ),
-    "vilt": Network(
-        vilt,
-        lambda: ((), {"input_ids": words(), "pixel_values": torch.randn(BATCH, 3, 8, 8)}),
-        mask_vilt,
-        lambda out: out.logits,
-    ),
-    "videomae and ast": Network(
-        Film,
-        lambda: (({"frames": torch.randn(BATCH, 4, 3, 8, 8), "sound": torch.randn(BATCH, 16, 8)},), {}),
-        mask_film,
-    ),
-    "wav2vec2 and bert, lightning": Network(
-        Speech, lambda: ((torch.randn(BATCH, 128), words()), {}), mask_speech
-    ),
-    "plain, positional": Network(Plain, lambda: (tuple(pair().values()), {}), mask_plain),
-    "plain, keywords": Network(Plain, lambda: ((), pair()), mask_plain),
-    "plain, mapping": Network(PlainOfMapping, lambda: ((pair(),), {}), mask_plain, lambda out: out["scores"]),
+    "clip": Form(TwoTowers, pictures, mask_two_towers),
+    "lxmert": Form(lxmert, regions, mask_lxmert, lambda out: out.question_answering_score),
+    "vilt": Form(vilt, pictures, mask_vilt, lambda out: out.logits),
+    "videomae and ast": Form(Film, film, mask_film),
+    "wav2vec2 and bert, lightning": Form(Speech, lambda: (torch.randn(BATCH, 128), words()), mask_speech),
+    "plain, positional": Form(Plain, lambda: tuple(pair().values()), mask_plain),
+    "plain, keywords": Form(Plain, pair, mask_plain),
+    "plain, mapping": Form(PlainOfMapping, lambda: (pair(),), mask_plain, lambda out: out["scores"]),
 }

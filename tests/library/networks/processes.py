@@ -3,7 +3,7 @@
 import copy
 import datetime
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -20,10 +20,12 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 from torch.nn.parallel import DistributedDataParallel
+from torch.utils._pytree import tree_map
 
 import maskfusion as mf
-from tests.library.networks.networks import BATCH, NETWORKS, Plain, mask_plain
-from tests.library.networks.stepping import TARGET, masked
+from tests.library.networks.form import BATCH
+from tests.library.networks.networks import NETWORKS, Plain, mask_plain
+from tests.library.networks.stepping import TARGET, mask_of, masked
 from tests.support.fusions import WIDTH
 from tests.support.helpers import set_weight
 from tests.support.workers import outcome
@@ -53,7 +55,7 @@ def plain_and_parallel(name: str) -> tuple[nn.Module, nn.Module, mf.Complementar
     torch.manual_seed(0)
     reference, _, _ = masked(name)
     model = copy.deepcopy(reference)
-    return reference, model, model.fusion
+    return reference, model, mask_of(model)
 
 
 def step(
@@ -64,8 +66,8 @@ def step(
     loss: Criterion,
 ) -> None:
     """One step of a plain loop."""
-    args, kwargs, target = batch
-    loss(model(*args, **kwargs), target, mask).backward()
+    inputs, target = batch
+    loss(model(**inputs) if isinstance(inputs, Mapping) else model(*inputs), target, mask).backward()
     optimizer.step()
     optimizer.zero_grad()
 
@@ -82,10 +84,9 @@ def train_both(
     ]
     mine = slice(rank * BATCH // 2, (rank + 1) * BATCH // 2)
     for _ in range(3):
-        args, kwargs = NETWORKS[name].inputs()
-        part = tuple(value[mine] for value in args), {key: value[mine] for key, value in kwargs.items()}
-        step(parallel, mask, (*part, TARGET[mine]), optimizers[0], loss)
-        step(reference, reference.fusion, (args, kwargs, TARGET), optimizers[1], loss)
+        batch = NETWORKS[name].batch(), TARGET
+        step(parallel, mask, tree_map(lambda value: value[mine], batch), optimizers[0], loss)
+        step(reference, mask_of(reference), batch, optimizers[1], loss)
     return reference, parallel, mask
 
 
@@ -94,12 +95,12 @@ def expect_equal(reference: nn.Module, model: nn.Module, mask: mf.ComplementaryM
     for (name, wanted), actual in zip(reference.named_parameters(), model.parameters(), strict=True):
         full = actual.full_tensor() if hasattr(actual, "full_tensor") else actual
         close(full, wanted, rtol=1e-4, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}")
-    assert torch.equal(mask.kept, reference.fusion.kept)
+    assert torch.equal(mask.kept, mask_of(reference).kept)
     assert 0 < int(mask.kept.sum()) < 2 * WIDTH
     assert mf.ComplementarityTracker(model).zeta() == mf.ComplementarityTracker(reference).zeta()
-    close(mask.penalty(), reference.fusion.penalty())
+    close(mask.penalty(), mask_of(reference).penalty())
     x = torch.randn(2, 2 * WIDTH)
-    assert torch.equal(mask.complementary(x), reference.fusion.complementary(x))
+    assert torch.equal(mask.complementary(x), mask_of(reference).complementary(x))
 
 
 def ddp(rank: int) -> None:
@@ -159,22 +160,22 @@ def fsdp_penalty_before_the_forward_pass(rank: int) -> None:
     reference, model, mask = plain_and_parallel("plain, keywords")
     sharded_by_layer(model)
     mine = slice(rank * BATCH // 2, (rank + 1) * BATCH // 2)
-    for each, own, part in ((model, mask, mine), (reference, reference.fusion, slice(None))):
+    for each, own, part in ((model, mask, mine), (reference, mask_of(reference), slice(None))):
         torch.manual_seed(1)
-        _, kwargs = NETWORKS["plain, keywords"].inputs()
+        batch = NETWORKS["plain, keywords"].batch(), TARGET
         asked[id(own)] = 0.05 * own.penalty()
-        kwargs = {key: value[part] for key, value in kwargs.items()}
-        step(each, own, ((), kwargs, TARGET[part]), torch.optim.SGD(each.parameters(), lr=0.5), first)
+        batch = tree_map(lambda value, part=part: value[part], batch)
+        step(each, own, batch, torch.optim.SGD(each.parameters(), lr=0.5), first)
     expect_equal(reference, model, mask)
 
 
 def fsdp_gradients_are_clipped(rank: int) -> None:
     reference, model, mask = plain_and_parallel("plain, keywords")
     sharded_by_layer(model)
-    _, kwargs = NETWORKS["plain, keywords"].inputs()
+    batch = NETWORKS["plain, keywords"].batch()
     norms = []
-    for each, own in ((model, mask), (reference, reference.fusion)):
-        by_hand(each(**kwargs), TARGET, own).backward()
+    for each, own in ((model, mask), (reference, mask_of(reference))):
+        by_hand(each(**batch), TARGET, own).backward()
         norm = nn.utils.clip_grad_norm_(each.parameters(), 0.1)
         norms.append(norm.full_tensor() if hasattr(norm, "full_tensor") else norm)
         torch.optim.SGD(each.parameters(), lr=0.5).step()
@@ -191,7 +192,7 @@ def fsdp_checkpoints(rank: int) -> None:
         again = Plain()
         mask_plain(again)
         again.load_state_dict(state)
-        close(again.fusion.weight, reference.fusion.weight)
+        close(again.fusion.weight, mask_of(reference).weight)
     _, other, other_mask = plain_and_parallel("plain, keywords")
     sharded_by_layer(other)
     options = StateDictOptions(full_state_dict=True, broadcast_from_rank0=True)
@@ -209,12 +210,12 @@ def fsdp_in_half_precision(rank: int) -> None:
 
     reference, parallel, mask = train_both("plain, keywords", wrap, rank)
     assert mask.weight.dtype == torch.float32
-    close(mask.weight.full_tensor(), reference.fusion.weight, rtol=0.05, atol=0.02)
+    close(mask.weight.full_tensor(), mask_of(reference).weight, rtol=0.05, atol=0.02)
     set_weight(mask, 0.05001)  # bfloat16 cannot tell it from the threshold
-    _, kwargs = NETWORKS["plain, keywords"].inputs()
+    batch = NETWORKS["plain, keywords"].batch()
     seen = []
     mask.register_forward_hook(lambda *call: seen.append(call[-1]))
-    parallel(**kwargs)
+    parallel(**batch)
     assert seen[0].dtype == torch.bfloat16
     assert bool(seen[0].any()), "open, as kept says"
     assert bool(mask.kept.all())
@@ -254,14 +255,14 @@ def accelerated(rank: int) -> None:
         assert isinstance(prepared, DistributedDataParallel)
         mine = slice(rank * BATCH // 2, (rank + 1) * BATCH // 2)
         for _ in range(3):
-            _, kwargs = NETWORKS["clip"].inputs()
-            part = {key: value[mine] for key, value in kwargs.items()}
+            batch = NETWORKS["clip"].batch()
+            part = {key: value[mine] for key, value in batch.items()}
             accelerator.backward(by_hand(prepared(**part), TARGET[mine], mask))
             optimizers[0].step()
             optimizers[0].zero_grad()
-            step(reference, reference.fusion, ((), kwargs, TARGET), optimizers[1], by_hand)
+            step(reference, mask_of(reference), (batch, TARGET), optimizers[1], by_hand)
         expect_equal(reference, accelerator.unwrap_model(prepared), mask)
-        assert accelerator.unwrap_model(prepared).fusion is mask
+        assert mask_of(accelerator.unwrap_model(prepared)) is mask
 
 
 CHECKS: dict[str, Callable[[int], None]] = {

@@ -16,8 +16,9 @@ from torch.utils.data import DataLoader, TensorDataset
 
 import maskfusion as mf
 from maskfusion.integrations.lightning import ComplementarityCallback
-from tests.library.networks.networks import CLASSES, TOWER, WORDS, Speech, mask_speech, words
-from tests.library.networks.stepping import OMEGA, TARGET, gradients, masked, scores
+from tests.library.networks.form import CLASSES
+from tests.library.networks.networks import NETWORKS, TOWER, WORDS, Speech, words
+from tests.library.networks.stepping import OMEGA, TARGET, gradients, mask_of, masked, scores
 from tests.support.fusions import WIDTH
 from tests.support.helpers import set_weight
 
@@ -35,7 +36,7 @@ def _accelerators_forgotten() -> Iterator[None]:
 @pytest.mark.usefixtures("_accelerators_forgotten")
 @pytest.mark.parametrize("precision", ["no", "bf16"])
 def test_accelerate(precision: str) -> None:
-    model, mask, inputs = masked("clip")
+    model, mask, batch = masked("clip")
     plain = copy.deepcopy(model)
     accelerator = Accelerator(cpu=True, mixed_precision=precision)
     optimizers = [
@@ -45,19 +46,19 @@ def test_accelerate(precision: str) -> None:
     tracker = mf.ComplementarityTracker(prepared)
     for _ in range(3):
         with accelerator.accumulate(prepared):
-            loss = nn.functional.cross_entropy(scores("clip", prepared, inputs), TARGET)
+            loss = nn.functional.cross_entropy(scores("clip", prepared, batch), TARGET)
             accelerator.backward(loss + 0.1 * mask.penalty())
             accelerator.clip_grad_norm_(prepared.parameters(), 10.0)
             optimizers[0].step()
             optimizers[0].zero_grad()
-        gradients("clip", plain, plain.fusion, inputs)
+        gradients("clip", plain, mask_of(plain), batch)
         optimizers[1].step()
     tolerance = {"rtol": 0.05, "atol": 0.02} if precision == "bf16" else {}
-    close(mask.weight, plain.fusion.weight, **tolerance)
+    close(mask.weight, mask_of(plain).weight, **tolerance)
     assert not torch.allclose(mask.weight, OMEGA, atol=0.02)
-    assert accelerator.unwrap_model(prepared).fusion is mask
+    assert mask_of(accelerator.unwrap_model(prepared)) is mask
     state = accelerator.get_state_dict(prepared)
-    assert torch.equal(state["fusion.weight"], mask.weight)
+    assert torch.equal(state["complementary_mask.weight"], mask.weight)
     tracker.update()
     assert tracker.kept() == mf.ComplementarityTracker(mask).kept()
 
@@ -68,8 +69,9 @@ def test_accelerate(precision: str) -> None:
     "settings", [{}, {"precision": "bf16-mixed"}, {"gradient_clip_val": 1.0, "accumulate_grad_batches": 2}]
 )
 def test_lightning(tmp_path: Path, settings: dict) -> None:
-    model = Speech()
-    mask = mask_speech(model)
+    form = NETWORKS["wav2vec2 and bert, lightning"]
+    model, batch = form.build(), form.batch()
+    mask = form.mask(model, batch)
     callback = ComplementarityCallback()
     quiet = {"enable_progress_bar": False, "enable_model_summary": False, "logger": False}
     trainer = lightning.Trainer(
@@ -85,9 +87,9 @@ def test_lightning(tmp_path: Path, settings: dict) -> None:
     assert mask.weight.dtype == torch.float32
     trainer.save_checkpoint(tmp_path / "last.ckpt")
     again = Speech()
-    mask_speech(again)
+    mask_again = form.mask(again, batch)
     again.load_state_dict(torch.load(tmp_path / "last.ckpt", weights_only=True)["state_dict"])
-    assert torch.equal(again.fusion.weight, mask.weight)
+    assert torch.equal(mask_again.weight, mask.weight)
 
 
 class Pretrained(hf.PreTrainedModel):

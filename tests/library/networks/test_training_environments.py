@@ -15,7 +15,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from torch.utils.checkpoint import checkpoint
 
 import maskfusion as mf
-from tests.library.networks.networks import NETWORKS, Plain, TwoTowers, mask_plain, mask_two_towers
+from tests.library.networks.networks import NETWORKS, Plain, TwoTowers, mask_plain
 from tests.library.networks.stepping import OMEGA, TARGET, gradients, mask_of, masked, scores
 from tests.support.fusions import WIDTH
 from tests.support.helpers import set_weight
@@ -27,13 +27,13 @@ close = torch.testing.assert_close
 @pytest.mark.parametrize("name", NETWORKS)
 def test_autocast(name: str) -> None:
     network = NETWORKS[name]
-    model, inputs = network.build(), network.inputs()
+    model, batch = network.build(), network.batch()
     plain = copy.deepcopy(model)
-    mask = network.mask(model)
+    mask = network.mask(model, batch)
     with torch.autocast("cpu", torch.bfloat16):
-        assert torch.equal(*(scores(name, each, inputs) for each in (plain, model)))
+        assert torch.equal(*(scores(name, each, batch) for each in (plain, model)))
         set_weight(mask, OMEGA)
-        nn.functional.cross_entropy(scores(name, model, inputs), TARGET).backward()
+        nn.functional.cross_entropy(scores(name, model, batch), TARGET).backward()
         penalty = mask.penalty()
     assert mask.weight.grad.dtype == penalty.dtype == torch.float32
     assert bool(mask.weight.grad.isfinite().all())
@@ -47,16 +47,16 @@ def test_autocast(name: str) -> None:
 @pytest.mark.unchecked
 def test_compile_in_one_piece(name: str, backend: str) -> None:
     torch._dynamo.reset()
-    model, mask, inputs = masked(name)
+    model, mask, batch = masked(name)
     plain = copy.deepcopy(model)
     compiled = torch.compile(model, backend=backend, fullgraph=True)
-    found = gradients(name, compiled, mask, inputs)
-    expected = gradients(name, plain, mask_of(plain), inputs)
+    found = gradients(name, compiled, mask, batch)
+    expected = gradients(name, plain, mask_of(plain), batch)
     close(found, {f"_orig_mod.{key}": value for key, value in expected.items()})
     assert mf.ComplementarityTracker(compiled).kept() == mf.ComplementarityTracker(plain).kept()
     for each in (mask, mask_of(plain)):
         set_weight(each, OMEGA.flip(0))
-    close(scores(name, compiled, inputs), scores(name, plain, inputs))
+    close(scores(name, compiled, batch), scores(name, plain, batch))
 
 
 @pytest.mark.filterwarnings(
@@ -64,37 +64,40 @@ def test_compile_in_one_piece(name: str, backend: str) -> None:
 )
 @pytest.mark.parametrize("name", CHECKPOINTED)
 def test_gradient_checkpointing_of_transformers(name: str) -> None:
-    model, mask, inputs = masked(name)
-    expected = gradients(name, model, mask, inputs)
+    model, mask, batch = masked(name)
+    expected = gradients(name, model, mask, batch)
     for module in model.modules():
         if isinstance(module, hf.PreTrainedModel):
             module.gradient_checkpointing_enable({"use_reentrant": False})
     calls: list[int] = []
     linear = next(part for key, part in model.named_modules() if "layer" in key and type(part) is nn.Linear)
     linear.register_forward_hook(lambda *_: calls.append(1))
-    close(gradients(name, model, mask, inputs), expected)
+    close(gradients(name, model, mask, batch), expected)
     assert len(calls) == 2, "forward, and once more on the way back"
 
 
 @pytest.mark.parametrize("reentrant", [True, False])
 @pytest.mark.parametrize("name", ["clip", "wav2vec2 and bert, lightning", "plain, keywords"])
 def test_checkpointing_of_the_fusion_itself(name: str, reentrant: bool) -> None:
-    model, mask, inputs = masked(name)
-    expected = gradients(name, model, mask, inputs)
+    model, mask, batch = masked(name)
+    expected = gradients(name, model, mask, batch)
 
     class Checkpointed(nn.Module):
-        def forward(self, image: Tensor, audio: Tensor) -> Tensor:
-            return checkpoint(mask, image, audio, use_reentrant=reentrant)
+        def __init__(self, inner: nn.Module) -> None:
+            super().__init__()
+            self.inner = inner
 
-    model.fusion = Checkpointed()
-    model.fusion.mask = mask
-    actual = gradients(name, model, mask, inputs)
-    close({key.replace("fusion.mask", "fusion"): value for key, value in actual.items()}, expected)
+        def forward(self, image: Tensor, audio: Tensor) -> Tensor:
+            return checkpoint(self.inner, image, audio, use_reentrant=reentrant)
+
+    model.fusion = Checkpointed(model.fusion)
+    actual = gradients(name, model, mask, batch)
+    close({key.replace("fusion.inner", "fusion"): value for key, value in actual.items()}, expected)
 
 
 @pytest.mark.parametrize("name", ["clip", "vilt", "plain, positional"])
 def test_an_averaged_copy_has_a_mask_of_its_own(name: str) -> None:
-    model, mask, inputs = masked(name)
+    model, mask, batch = masked(name)
     set_weight(mask, OMEGA.flip(0))
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.75))
     average.update_parameters(model)
@@ -106,8 +109,8 @@ def test_an_averaged_copy_has_a_mask_of_its_own(name: str) -> None:
     assert mf.ComplementarityTracker(average).kept() != mf.ComplementarityTracker(model).kept()
     by_hand = copy.deepcopy(model)
     by_hand.load_state_dict(average.module.state_dict())
-    assert torch.equal(*(scores(name, each.eval(), inputs) for each in (average, by_hand)))
-    assert not torch.equal(*(scores(name, each.eval(), inputs) for each in (average, model)))
+    assert torch.equal(*(scores(name, each.eval(), batch) for each in (average, by_hand)))
+    assert not torch.equal(*(scores(name, each.eval(), batch) for each in (average, model)))
 
 
 adapted = pytest.mark.filterwarnings("ignore:.is_gradient_checkpointing. is deprecated:FutureWarning")
@@ -116,36 +119,36 @@ LORA = peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"])
 
 @adapted
 def test_adapters_on_the_encoders_leave_the_mask_alone() -> None:
-    model, mask, inputs = masked("clip")
-    before = scores("clip", model.eval(), inputs)
+    model, mask, batch = masked("clip")
+    before = scores("clip", model.eval(), batch)
     model.clip = peft.get_peft_model(model.clip, LORA)
-    assert torch.equal(before, scores("clip", model, inputs))
+    assert torch.equal(before, scores("clip", model, batch))
     trained = {key for key, value in model.named_parameters() if value.requires_grad}
-    assert {"fusion.weight", "head.weight", "fusion.fusion.image.weight"} < trained
+    assert {"complementary_mask.weight", "head.weight", "fusion.image.weight"} < trained
     assert all("lora" in key for key in trained if key.startswith("clip"))
-    found = gradients("clip", model, mask, inputs)
+    found = gradients("clip", model, mask, batch)
     assert set(found) == trained
     again, _, _ = masked("clip")
     again.clip = peft.get_peft_model(again.clip, LORA)
     set_weight(mask, OMEGA.flip(0))
     again.load_state_dict(model.state_dict())
-    assert torch.equal(*(scores("clip", each.eval(), inputs) for each in (model, again)))
+    assert torch.equal(*(scores("clip", each.eval(), batch) for each in (model, again)))
     model.clip = model.clip.merge_and_unload()
 
 
 @adapted
 def test_adapters_on_the_whole_model_come_before_the_mask() -> None:
     late = peft.get_peft_model(TwoTowers(), LORA)
-    inputs = NETWORKS["clip"].inputs()
-    mask = mf.attach(late, "base_model.model.fusion", inputs[1])
+    batch = NETWORKS["clip"].batch()
+    mask = mf.attach(late, "base_model.model.fusion", batch)
     assert mask.weight.requires_grad
-    assert bool((gradients("clip", late, mask, inputs)["complementary_mask.weight"] != 0).all())
+    assert bool((gradients("clip", late, mask, batch)["complementary_mask.weight"] != 0).all())
     early = TwoTowers()
-    frozen = mask_two_towers(early)
+    frozen = NETWORKS["clip"].mask(early, batch)
     peft.get_peft_model(early, LORA)
     assert not frozen.weight.requires_grad, "PEFT freezes what is there already"
     frozen.weight.requires_grad_(True)
-    assert "fusion.weight" in gradients("clip", early, frozen, inputs)
+    assert "complementary_mask.weight" in gradients("clip", early, frozen, batch)
 
 
 def test_half_precision_before_and_after() -> None:
