@@ -67,3 +67,20 @@ def test_no_sample_twice_and_no_empty_part():
         Split(one, one, two)
     with pytest.raises(UserError, match="`test` of a split must hold at least one sample"):
         Split(one, two, none)
+
+
+@pytest.mark.parametrize("content", [b"no json", b'{"train": ["Zo\xeb"]}', b"{"])
+def test_a_split_file_that_is_none(tmp_path: Path, content: bytes):
+    path = tmp_path / "split.json"
+    path.write_bytes(content)
+    with pytest.raises(UserError, match=r"split\.json' is not JSON in UTF-8 \("):
+        Split.read(path, ["a"])
+
+
+def test_a_split_file_with_a_byte_order_mark_and_names_that_were_left_out(tmp_path: Path):
+    path = tmp_path / "split.json"
+    path.write_text(
+        '{"train": ["a", "gone"], "validation": ["gone too"], "test": ["b"]}', encoding="utf-8-sig"
+    )
+    split = Split.read(path, ["b", "a"], left_out={"gone": "", "gone too": ""})
+    assert [part.tolist() for part in (split.train, split.validation, split.test)] == [[1], [], [0]]

