@@ -17,7 +17,7 @@ COVER ?=
 SPREAD := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmark demo test test-slow lint types imports docs wheel release-check format clean
+.PHONY: help benchmark coverage demo test test-slow lint types imports docs wheel release-check format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -35,6 +35,10 @@ test-slow: $(VENV)/.test  ## Run the slow tests, and those of the library again 
 	$(BIN)/python -m pytest $(SPREAD) -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
 	  -m "not unchecked and not slow" tests --ignore=tests/examples
 	$(BIN)/python -m pytest $(SPREAD) -m slow $(COVER) $(ARGS)
+
+coverage: $(VENV)/.test  ## Say what tests that ran with COVER=--cov reached: all of the library, nine tenths of the examples
+	$(BIN)/python -m coverage report --include='maskfusion/*' --fail-under=100
+	$(BIN)/python -m coverage report --include='examples/*' --fail-under=90
 
 lint: $(VENV)/.dev  ## Check style, format and spelling
 	$(BIN)/ruff check

@@ -23,6 +23,7 @@ COMMANDS = {
     "report": "Write one page about runs: figures, pictures, sounds, numbers.",
 }
 """What each file of `cli/` does. Each has its `arguments()`, a parser, and `run(parsed, typed)`."""
+_GO_ON = ("compare", "train", "transfer")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,7 +52,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(f"[bold red]error:[/] {escape(str(error))}", highlight=False)
         return 2
     except KeyboardInterrupt:
-        console.print("Stopped; the same command goes on from here.")
+        more = "; the same command goes on from here" if named.command in _GO_ON else ""
+        console.print(f"Stopped{more}.")
         return 130
     return status
 

@@ -43,11 +43,7 @@ def run(parsed: Namespace, typed: str) -> int:
     else:
         settings = build(Settings, {key.name: parsed[key.name] for key in fields(Settings)})
         jobs = plan(settings, parsed.dials)
-        try:
-            results = experiment(jobs, workers=parsed.workers, command=typed, console=console)
-        except KeyboardInterrupt:
-            Console(stderr=True).print("Stopped; nothing was written.")
-            return 130
+        results = experiment(jobs, workers=parsed.workers, command=typed, console=console)
         results.write(parsed.output / "zeta.json")
     for path in draw(results, parsed.output):
         console.print(str(path), highlight=False, soft_wrap=True)

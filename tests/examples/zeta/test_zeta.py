@@ -186,7 +186,7 @@ def test_interrupted(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeyp
 
     monkeypatch.setattr("examples.cli.zeta.experiment", interrupt)
     assert main(["zeta", *OPTIONS, "--output", str(tmp_path / "out")]) == 130
-    assert capsys.readouterr().err == "Stopped; nothing was written.\n"
+    assert capsys.readouterr().err == "Stopped.\n"
     assert not (tmp_path / "out").exists()
 
 
