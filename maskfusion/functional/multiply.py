@@ -117,11 +117,12 @@ def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tenso
 
     Of few features autograd's own product is no larger than a block, and compilers, exporters and transforms follow it by themselves.
     """
-    if not torch.compiler.is_compiling():
-        many = features.numel() > BLOCK or features.dtype.itemsize < gate.dtype.itemsize
-        if many and {way_for(features), way_for(gate)} <= {Way.BLOCKS, Way.KERNELS}:
-            apply = cast("Callable[[Tensor, Tensor, int], Tensor]", _GatedInBlocks.apply)
-            return apply(features, gate, channel_dim)
+    many = not torch.compiler.is_compiling() and (
+        features.numel() > BLOCK or features.dtype.itemsize < gate.dtype.itemsize
+    )
+    if many and {way_for(features), way_for(gate)} <= {Way.BLOCKS, Way.KERNELS}:
+        apply = cast("Callable[[Tensor, Tensor, int], Tensor]", _GatedInBlocks.apply)
+        return apply(features, gate, channel_dim)
     return _product(features, gate, channel_dim)
 
 

@@ -74,7 +74,7 @@ def assign(
         quantized, indices, _, counts, residuals, _, loss, used = _assign(*inputs)
         return Assignment(quantized, indices, counts.detach(), residuals.detach(), loss, used.detach())
     apply = cast("Callable[..., tuple[Tensor, ...]]", _Assigned.apply)
-    return Assignment(*apply(*inputs))
+    return Assignment(*apply(way, *inputs))
 
 
 def assign_traced(
@@ -196,7 +196,7 @@ def is_known_finite(number: Tensor) -> bool:
 
 
 def _assign_at_once(
-    z: Tensor, codebook: Tensor, mask: Tensor | None, channel_dim: int, weight: float
+    way: Way, z: Tensor, codebook: Tensor, mask: Tensor | None, channel_dim: int, weight: float
 ) -> tuple[Any, ...]:
     """Fields of a `Pass`; codes and indices are no views, so that they can be changed in place."""
     vectors = as_vectors(z, channel_dim)
@@ -206,7 +206,7 @@ def _assign_at_once(
     indices = torch.empty(last[:-1], dtype=torch.int64, device=z.device)
     inputs = vectors, codebook, real, weight, codes, indices.view(vectors.shape[:2])
     found: tuple[Any, ...]
-    if way_for(z, codebook.shape[1]) is Way.KERNELS:
+    if way is Way.KERNELS:
         from maskfusion.kernels import launch
 
         found = launch.assign(*inputs)
@@ -227,7 +227,7 @@ def _empty_like(z: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
-    _, _, _, _, ctx.commitment_weight, ctx.codebook_weight = inputs
+    *_, ctx.commitment_weight, ctx.codebook_weight = inputs
     found = Pass(*output)
     ctx.set_materialize_grads(False)
     ctx.share = None if isinstance(found.share, Tensor) else found.share
@@ -235,7 +235,9 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     ctx.save_for_backward(found.difference, found.residuals, *shares)
 
 
-def _backward(ctx: Any, for_codes: Tensor | None, for_loss: Tensor | None) -> tuple[Tensor | None, ...]:
+def _backward(
+    ctx: Any, wants: tuple[bool, bool], for_codes: Tensor | None, for_loss: Tensor | None
+) -> tuple[Tensor | None, Tensor | None]:
     for_vectors, for_codebook = for_codes, None
     if for_loss is not None:
         if torch.is_grad_enabled():
@@ -245,14 +247,14 @@ def _backward(ctx: Any, for_codes: Tensor | None, for_loss: Tensor | None) -> tu
             )
         difference, residuals, *shares = ctx.saved_tensors
         scale = 2 * (shares[0] if shares else ctx.share)
-        if ctx.needs_input_grad[0]:
+        if wants[0]:
             pull = for_loss * (scale * ctx.commitment_weight)
             for_vectors = (
                 difference * pull if for_codes is None else torch.addcmul(for_codes, difference, pull)
             )
-        if ctx.needs_input_grad[1]:
+        if wants[1]:
             for_codebook = residuals * (for_loss * (scale * -ctx.codebook_weight))
-    return for_vectors, for_codebook, None, None, None, None
+    return for_vectors, for_codebook
 
 
 class _Assigned(torch.autograd.Function):
@@ -260,8 +262,9 @@ class _Assigned(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, ...]:
-        z, codebook, mask, channel_dim, commitment_weight, codebook_weight = inputs
-        found = _assign_at_once(z, codebook, mask, channel_dim, commitment_weight + codebook_weight)
+        way, z, codebook, mask, channel_dim, commitment_weight, codebook_weight = inputs
+        weight = commitment_weight + codebook_weight
+        found = _assign_at_once(way, z, codebook, mask, channel_dim, weight)
         _save(ctx, inputs, found)
         quantized, indices, _, counts, residuals, _, loss, used = found
         ctx.mark_non_differentiable(indices, counts, residuals, used)
@@ -269,7 +272,15 @@ class _Assigned(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        return _backward(ctx, gradients[0], gradients[4])
+        _, for_z, for_codebook, *_ = ctx.needs_input_grad
+        return (
+            None,
+            *_backward(ctx, (for_z, for_codebook), gradients[0], gradients[4]),
+            None,
+            None,
+            None,
+            None,
+        )
 
 
 Tensors = tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]
@@ -284,7 +295,8 @@ def _assign(
     commitment_weight: float,
     codebook_weight: float,
 ) -> Tensors:
-    found = Pass(*_assign_at_once(z, codebook, mask, channel_dim, commitment_weight + codebook_weight))
+    way = way_for(z, codebook.shape[1])  # again, since what arrives here are no longer tensors of a compiler
+    found = Pass(*_assign_at_once(way, z, codebook, mask, channel_dim, commitment_weight + codebook_weight))
     strided = torch.empty_like(z).copy_(found.difference)  # a compiler relies on strides
     share = torch.as_tensor(found.share, dtype=torch.float32, device=z.device)
     return cast("Tensors", tuple(found._replace(difference=strided, share=share)))
@@ -308,7 +320,7 @@ def _(
 
 
 def _backward_of_operator(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-    return _backward(ctx, gradients[0], gradients[6])
+    return *_backward(ctx, ctx.needs_input_grad[:2], gradients[0], gradients[6]), None, None, None, None
 
 
 torch.library.register_autograd("maskfusion::assign", _backward_of_operator, setup_context=_save)

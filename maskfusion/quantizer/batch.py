@@ -23,10 +23,9 @@ class Batch:
     processes: Processes
     picked: tuple[Tensor, Tensor] | None = None
 
-    @property
-    def looks(self) -> bool:
-        """Whether results can be looked at on the way: on a CPU, which waits for nothing by looking."""
-        return self.way is Way.BLOCKS and self.z.device.type == "cpu"
+    def __post_init__(self) -> None:
+        # Results can be looked at on the way on a CPU, which waits for nothing by looking.
+        self.looks = self.way is Way.BLOCKS and self.z.device.type == "cpu"
 
     def may_hold(self, flags: Tensor) -> bool:
         """Whether any of the flags may be set."""

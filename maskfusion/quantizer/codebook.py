@@ -128,9 +128,8 @@ class Codebook(Float32State):
         total, codes = batch.number(size.sum()), len(size)
         if self.decay is not None:
             pace = step * (1 + codes * self.epsilon / (total + TINY))
-            self.codebook.addcmul_(
-                residuals, (size + (self.epsilon + TINY)).reciprocal_().mul_(pace)[:, None]
-            )
+            # A pace of zero divides by infinity: nothing moves.
+            self.codebook.addcdiv_(residuals, ((size + (self.epsilon + TINY)) / pace)[:, None])
             if self.constraint is not None:
                 self.codebook.copy_(
                     torch.where(counts.sum() > 0, self.constraint(self.codebook), self.codebook)

@@ -167,7 +167,7 @@ class VectorQuantizer(Codebook):
         if not self.training or self.frozen or is_second_run():
             found = assign(way, z, self._used(), mask, self.channel_dim, *weights)
             return found, found.perplexity
-        if in_transform():
+        if way is Way.TRACED and in_transform():
             raise RuntimeError(
                 f"{type(self).__name__} moves its codebook in training, which torch.func and forward-mode differentiation cannot "
                 f"follow. Call `eval()` or `freeze()` on it before."

@@ -126,6 +126,7 @@ def test_a_state_that_was_put_in_place_by_hand_is_settled_before_it_is_used() ->
     """As `from_pretrained` does it, which then calls `eval`."""
     with torch.device("meta"):
         vq = mf.VectorQuantizer(4, 8)
+    vq.eval()  # nothing to settle yet
     vq.codebook, vq.cluster_size = torch.randn(8, 4).bfloat16(), torch.ones(8).bfloat16()
     vq.initialized, vq.is_frozen = torch.tensor(True), torch.tensor(1.0)
     vq.eval()
@@ -135,6 +136,15 @@ def test_a_state_that_was_put_in_place_by_hand_is_settled_before_it_is_used() ->
     before = vq.codebook.clone()
     vq.train()(torch.randn(20, 4))
     assert torch.equal(vq.codebook, before)
+
+
+def test_a_state_without_a_codebook_leaves_it() -> None:
+    vq = quantizer(torch.randn(6, 4)).freeze()
+    before = vq.codebook.clone()
+    found = vq.load_state_dict({"cluster_size": torch.full((6,), 2.0)}, strict=False)
+    assert set(found.missing_keys) == {"codebook", "initialized", "is_frozen"}
+    assert torch.equal(vq.codebook, before)
+    assert vq.frozen
 
 
 def test_states_of_older_versions_load() -> None:
