@@ -64,7 +64,7 @@ class Place:
 class AttachedMask(ComplementaryMask):
     """A ``ComplementaryMask`` that sits on layers of a network by hooks; ``attach`` makes it.
 
-    It is a submodule of the network, for its parameter and its mode; the network never calls it.
+    It is a submodule of the network, for its parameter and its mode; its hooks call it, so that FSDP knows when it is at work.
     """
 
     def __init__(self, channels: Mapping[str, int], places: Sequence[Place], **settings: Any) -> None:
@@ -74,7 +74,8 @@ class AttachedMask(ComplementaryMask):
         self.padded: tuple[str, ...] = ()
         self.side = "output" if places[0].argument is None else "input"
 
-    def masked(self, features: Any, place: Place) -> Any:
+    @override
+    def forward(self, features: Any, place: Place) -> Any:
         """Features of one place times their gates; a missing modality, None, stays missing."""
         if features is None:
             return None
@@ -123,7 +124,7 @@ class OutputHook(MaskHook):
         if output is None:  # the layer found its modality missing
             return None
         for place in self.places:
-            output = map_entry(partial(self.mask.masked, place=place), output, place.entry)
+            output = map_entry(partial(self.mask, place=place), output, place.entry)
         return output
 
 
@@ -148,7 +149,7 @@ class InputHook(MaskHook):
 
     def _inside(self, value: Any, keys: tuple[int | str, ...], place: Place) -> Any:
         if not keys or value is None:
-            return self.mask.masked(value, place)
+            return self.mask(value, place)
         key, *rest = keys
         if isinstance(value, Mapping) and key not in value:
             return value

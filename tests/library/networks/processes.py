@@ -147,6 +147,7 @@ def fsdp_of_a_network_of_transformers(rank: int) -> None:
         for layer in [*model.sound.encoder.layers, *model.words.encoder.layer]:
             fully_shard(layer)
         fully_shard(model.fusion)
+        fully_shard(mask_of(model))  # which only its hooks call
         return fully_shard(model)
 
     expect_equal(*train_both("wav2vec2 and bert, lightning", wrap, rank))
