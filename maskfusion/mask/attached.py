@@ -86,7 +86,7 @@ class AttachedMask(ComplementaryMask):
         gate = self._gate_values().to(features.device)
         if len(place.runs) > 1:
             gate = torch.cat([gate[start:stop] for start, stop in place.runs])
-        elif place.width < len(gate):
+        elif place.width < sum(self.channels.values()):
             gate = gate.narrow(0, place.runs[0][0], place.width)
         expect_features(place, features, place.width, place.channel_dim)
         return functional.apply_gate(features, gate, place.channel_dim)

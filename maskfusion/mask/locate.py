@@ -188,6 +188,11 @@ class Search:
         if self.sources:
             return dict(flags)
         chosen, changing = independent(flags), [name for name, flag in flags.items() if flag.any()]
+        if not chosen:
+            raise ValueError(
+                f"`at`: the features of this layer change with none of the inputs {list(self._units())}. Name a layer that hears them; a "
+                f"closed mask before it is one reason."
+            )
         if len(chosen) == 1 < len(changing):
             raise ValueError(
                 f"`modalities` must say which inputs are whose: {changing} all change the same channels. If they are several modalities, "
