@@ -60,7 +60,7 @@ def add_recipe_arguments(parser: ArgumentParser) -> None:
     parser.add_class_arguments(Recipe, fail_untyped=True, skip=set(_NO_DEFAULT))
     parser.add_argument("--data", type=str, help="Name of the data set.")
     parser.add_argument("--comparison", type=dict[str, Row], help="Rows of the table by name.")
-    parser.add_argument("--panel", type=str, help="File of `panels/` with further rows.")
+    parser.add_argument("--panel", type=str, nargs="+", help="Files of `panels/` with further rows.")
     added = set(parser.get_defaults().keys()) - before
     parser.set_defaults(dict.fromkeys(added, SUPPRESS))
 

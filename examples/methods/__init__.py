@@ -14,12 +14,13 @@ from examples.methods.modality_dropout import ModalityDropout
 from examples.methods.ogm import OGM
 from examples.methods.pmr import PMR
 from examples.methods.uniform_losses import MaskedUniformLosses, UniformLosses
-from examples.methods.unimodal import Unimodal
+from examples.methods.unimodal import MaskedUnimodal, Unimodal
 from examples.methods.weakest_first import WeakestFirst
 from examples.typed import build
 
 METHODS: dict[str, type[Method]] = {
     "unimodal": Unimodal,
+    "masked_unimodal": MaskedUnimodal,
     "concatenation": Concatenation,
     "complementary_mask": MaskedFusion,
     "ogm": OGM,

@@ -27,7 +27,10 @@ def recipe_path(name: str) -> Path:
 
 
 def load_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
-    """Read a recipe from a YAML file; its own rows come before those of the panel that it names.
+    """Read a recipe from a YAML file.
+
+    Each modality in its `alone` has a row first; then come the rows of its `comparison`, then those of the panels in its `panel`,
+    one or a list. What else a panel sets, such as the optimiser, holds in place of what the recipe sets.
 
     Args:
         path: The file.
@@ -37,28 +40,44 @@ def load_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
     Raises:
         UserError: An unknown key or a wrong value, named.
     """
-    values = _read(path)
-    for key, value in (changes or {}).items():
-        old = values.get(key)
-        merged = isinstance(old, dict) and isinstance(value, Mapping) and key != "comparison"
-        values[key] = {**values[key], **value} if merged else value
+    values, given = _read(path), dict(changes or {})
+    panel, alone, own = (given.pop(key, values.pop(key, None)) for key in ("panel", "alone", "comparison"))
     with explained(Recipe, f"Recipe '{path}'"):
-        panel = values.pop("panel", None)
-        if panel is not None:
-            values["comparison"] = _joined(values.get("comparison") or {}, panel)
+        panels = {name: _panel(name) for name in ([panel] if isinstance(panel, str) else panel or [])}
+        values["comparison"] = _joined(own or {}, alone or [], panels)
+        for shared in panels.values():
+            values |= {key: value for key, value in shared.items() if key not in ("alone", "comparison")}
+        for key, value in given.items():
+            merged = isinstance(values.get(key), dict) and isinstance(value, Mapping)
+            values[key] = {**values[key], **value} if merged else value
         return build(Recipe, values)
 
 
-def _joined(own: Mapping[str, Any], panel: str) -> dict[str, Any]:
-    """Return some rows and, behind them, those of a panel, which several recipes share."""
-    path = FOLDER / "panels" / f"{panel}.yaml"
+def _panel(name: str) -> dict[str, Any]:
+    path = FOLDER / "panels" / f"{name}.yaml"
     if not path.is_file():
-        raise UserError(f"`panel` (='{panel}') must be one of {_names(path.parent)}.")
-    more = _read(path)["comparison"]
-    twice = sorted(set(own) & set(more))
-    if twice:
-        raise UserError(f"`comparison` and panel '{panel}' both have the rows {twice}.")
-    return {**own, **more}
+        raise UserError(f"`panel` (='{name}') must be one of {_names(path.parent)}.")
+    return _read(path)
+
+
+def _joined(own: Any, alone: Any, panels: Mapping[str, Mapping[str, Any]]) -> Any:
+    """Return the rows of modalities alone, as a panel has them, of a recipe, and of panels that several recipes share."""
+    if not isinstance(own, Mapping):
+        return own  # which is said to be none
+    if not isinstance(alone, list):
+        raise UserError(f"`alone` (={alone!r}) must be a list of modalities.")
+    row: dict[str, Any] = next(
+        (panel["alone"] for panel in panels.values() if "alone" in panel), {"method": "unimodal"}
+    )
+    rows = {name: {**row, "arguments": {"modality": name, **row.get("arguments", {})}} for name in alone}
+    places: dict[str, Mapping[str, Any]] = {"`comparison`": own}
+    places |= {f"panel '{name}'": panel["comparison"] for name, panel in panels.items()}
+    for place, more in places.items():
+        twice = sorted(set(rows) & set(more))
+        if twice:
+            raise UserError(f"{place} has the rows {twice}, which are there already; rename them.")
+        rows |= more
+    return rows
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def table(results: Results) -> Table:
     rows = results.rows()
     for name in results.row_names():
         if name in rows:
-            made.add_row(name, score(mean_score(rows[name])), *_shares(rows[name], results.modalities))
+            made.add_row(name, score(mean_score(rows[name])), *_shares(rows[name], results))
         else:
             made.add_row(name, FAILED, *[NOTHING] * (len(results.modalities) + 2))
     return made
@@ -180,11 +180,21 @@ def _failure_sentence(name: str, results: Results) -> str:
     return f"{name} failed with {'seed' if len(failed) == 1 else 'seeds'} {seeds}: {failed[0].error}"
 
 
-def _shares(runs: Sequence[Run], modalities: Sequence[str]) -> list[str]:
-    if len(runs[0].channels) == 1:
-        return [NOTHING] * (len(modalities) + 2)
-    kept = _percent(interval([sum(run.complementary.values()) for run in runs]).mean)
-    shares = [_percent(interval([run.complementary[name] for run in runs]).mean) for name in modalities]
+def _shares(runs: Sequence[Run], results: Results) -> list[str]:
+    """Return the cells of a row; those of one modality alone are in percent of all fused channels too, as in Table 2."""
+    one = len(runs[0].channels) == 1
+    if one and not (runs[0].epochs and runs[0].epochs[0].complementary):
+        return [NOTHING] * (len(results.modalities) + 2)
+    part = sum(runs[0].channels.values()) / _fused(results) if one else 1.0
+    kept = _percent(part * interval([sum(run.complementary.values()) for run in runs]).mean)
+    shares = [
+        _percent(part * interval([run.complementary[name] for run in runs]).mean)
+        if name in runs[0].channels
+        else NOTHING
+        for name in results.modalities
+    ]
+    if one:
+        return [kept, *shares, NOTHING]
     zetas = [run.zeta for run in runs if run.zeta is not None]
     return [kept, *shares, f"{interval(zetas).mean:.2f}" if zetas else NOTHING]
 

@@ -16,8 +16,12 @@ from examples.results.records import Results, Run
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Write both pictures and return their paths; none where no row has a mask."""
-    masked = {name: runs for name, runs in results.rows().items() if runs[0].epochs[0].mask}
+    """Write both pictures and return their paths; none where no row has a mask over several modalities."""
+    masked = {
+        name: runs
+        for name, runs in results.rows().items()
+        if runs[0].epochs[0].mask and len(runs[0].channels) > 1
+    }
     if not masked:
         return []
     folder.mkdir(parents=True, exist_ok=True)

@@ -41,8 +41,40 @@ def test_a_panel_comes_after_the_rows_of_the_recipe(tmp_path: Path):
     path.write_text(f"{start}  pix: {own}\n")
     assert list(load_recipe(path).comparison)[:2] == ["pix", "concatenation"]
     path.write_text(f"{start}  mask: {own}\n")
-    with pytest.raises(UserError, match=r"`comparison` and panel 'study' both have the rows \['mask'\]"):
+    with pytest.raises(UserError, match=r"panel 'study' has the rows \['mask'\], which are there already"):
         load_recipe(path)
+
+
+def test_modalities_alone_come_first_as_the_panel_has_them(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "data: mfeat\nalone: [pix, fou]\ncomparison: {mine: {method: concatenation}}\nepochs: 7\nseeds: 2\n"
+    )
+    plain = load_recipe(path)
+    assert list(plain.comparison) == ["pix", "fou", "mine"]
+    assert plain.comparison["fou"] == Row("unimodal", arguments={"modality": "fou"})
+    both = load_recipe(path, {"panel": ["paper", "paper-rivals"]})
+    assert list(both.comparison) == ["pix", "fou", "mine", *list(both.comparison)[3:]]
+    assert list(both.comparison)[-3:] == ["blending", "ogm-ge", "pmr"]
+    assert both.comparison["pix"].arguments == {
+        "modality": "pix",
+        "mask_weight": 0.0001,
+        "init": 0.1,
+        "threshold": 0.05,
+    }
+    path.write_text(path.read_text().replace("mine", "pix"))
+    with pytest.raises(
+        UserError, match=r"`comparison` has the rows \['pix'\], which are there already; rename them"
+    ):
+        load_recipe(path)
+
+
+def test_what_a_panel_sets_holds_before_the_recipe_and_after_the_command_line(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text("data: mfeat\nalone: [pix]\npanel: paper\noptimizer: adamw\nepochs: 7\n")
+    assert (load_recipe(path).optimizer, load_recipe(path).epochs) == ("sgd", 7)
+    changed = load_recipe(path, {"optimizer": "adamw", "panel": "published", "schedule": "cosine"})
+    assert (changed.optimizer, changed.schedule) == ("adamw", "cosine")
 
 
 def test_trials_are_all_combinations_and_change_what_they_name():
@@ -105,7 +137,11 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
             "comparison: {a: {method: b, tune: {learning_rate: [1.0, 2.0]}}}",
             "`tune` needs `select: validation`",
         ),
-        ("panel: all", r"`panel` \(='all'\) must be one of \['study', 'sweep'\]"),
+        (
+            "panel: all",
+            r"`panel` \(='all'\) must be one of \['paper', 'paper-rivals', 'published', .*'study', 'sweep'\]",
+        ),
+        ("alone: pix", r"`alone` \(='pix'\) must be a list of modalities"),
     ],
 )
 def test_refused_by_name(tmp_path: Path, line: str, message: str):
