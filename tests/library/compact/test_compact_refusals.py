@@ -123,7 +123,7 @@ def test_what_is_refused(case: str) -> None:
 
 @pytest.mark.unchecked
 def test_no_modules() -> None:
-    with pytest.raises(TypeError, match=r"`mask` \(=None\) must be a ComplementaryMask."):
+    with pytest.raises(TypeError, match=r"`model` \(=None\) must be a module."):
         mf.compact(None, nn.Linear(8, 2))
     with pytest.raises(TypeError, match=r"`consumer` \(=<built-in method relu.*\) must be a module."):
         mf.compact(masked(), torch.relu)

@@ -1,4 +1,4 @@
-"""A smaller network: the open channels alone, and the layer that reads them cut to fit."""
+"""Layers behind a mask made smaller: the open channels alone, and the layer that reads them cut to fit."""
 
 from copy import deepcopy
 
@@ -13,8 +13,8 @@ from maskfusion.compact.cutting import Channels, Reader, called, cut
 from maskfusion.mask.mask import ComplementaryMask, whole
 
 
-def compact(mask: ComplementaryMask, consumer: nn.Module) -> nn.Sequential:
-    r"""Make the layers behind a mask smaller: they take the *unmasked* features, and read only the open channels.
+def compact_layers(mask: ComplementaryMask, consumer: nn.Module) -> nn.Sequential:
+    """Make the layers behind a mask smaller: they take the *unmasked* features, and read only the open channels.
 
     A closed channel is zero, and what batch norm or an activation makes of zero is a constant. It goes into the bias of the
     layer that reads it; for a convolution that pads with zeros, into one more input channel of ones. Outputs are those of
@@ -35,25 +35,8 @@ def compact(mask: ComplementaryMask, consumer: nn.Module) -> nn.Sequential:
     Raises:
         TypeError: If an argument is of another kind, or ``consumer`` has a layer that cannot be cut.
         ValueError: If ``mask`` has no fixed gate on fused features, or a layer does not fit it.
-
-    Examples:
-        >>> mask = ComplementaryMask({"image": 4, "audio": 4})
-        >>> with torch.no_grad():
-        ...     mask.weight[2:] = 0.0
-        >>> head = nn.Sequential(nn.ReLU(), nn.Flatten(), nn.Linear(8 * 9, 5)).eval()
-        >>> small = compact(mask, head)
-        >>> small
-        Sequential(
-          (0): SelectChannels(2 of 8, channel_dim=1)
-          (1): ReLU()
-          (2): Flatten(start_dim=1, end_dim=-1)
-          (3): Linear(in_features=18, out_features=5, bias=True)
-        )
-        >>> features = torch.randn(2, 8, 3, 3)
-        >>> torch.allclose(small(features), head(mask(features)), atol=1e-6)
-        True
     """
-    gate = _gate_in_evaluation(mask)
+    gate = _gate_of_features(mask)
     if not isinstance(consumer, nn.Module):
         raise TypeError(f"`consumer` (={consumer!r}) must be a module.")
     channels = Channels(gate != 0, torch.zeros(len(gate), dtype=torch.float64), mask.channel_dim)
@@ -113,21 +96,28 @@ class SelectChannels(nn.Module):
         return f"{len(self.index)} of {self.total}, channel_dim={self.channel_dim}"
 
 
-def _gate_in_evaluation(mask: ComplementaryMask) -> Float[Tensor, " channels"]:
-    if not isinstance(mask, ComplementaryMask):
-        raise TypeError(f"`mask` (={mask!r}) must be a ComplementaryMask.")
+def _gate_of_features(mask: ComplementaryMask) -> Float[Tensor, " channels"]:
     if mask.side != "output":
         raise ValueError(
             "`mask` (side='input') must be on the output of its fusion: behind a fusion that mixes channels none is closed."
         )
     if mask.channel_dim not in {1, -1}:
         raise ValueError(f"`mask` (channel_dim={mask.channel_dim}) must have `channel_dim` 1 or -1.")
+    return fixed_gate(mask, "`mask`")
+
+
+def fixed_gate(mask: ComplementaryMask, name: str) -> Float[Tensor, " channels"]:
+    """What a mask multiplies channels by in evaluation.
+
+    Raises:
+        ValueError: If it is random.
+    """
     weight = whole(mask.weight).cpu()
     with torch.random.fork_rng(devices=[]):
         before = torch.get_rng_state()
         gate = mask.gate(weight, mask.threshold, False).detach()
         if not torch.equal(before, torch.get_rng_state()):
-            raise ValueError("`mask` must have a gate that is not random in evaluation.")
+            raise ValueError(f"{name} must have a gate that is not random in evaluation.")
     if mask.min_channels:
         gate = gate + (mask._largest(weight) & (gate == 0)).to(gate.dtype)
     return gate

@@ -1,0 +1,214 @@
+"""A smaller network: channels that masks close leave the layers that make them and those that read them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, overload
+
+import torch
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten, tree_unflatten
+from torch.utils.flop_counter import FlopCounterMode
+
+from maskfusion.compact.channels import Analysis, shape_of
+from maskfusion.compact.layers import compact_layers, fixed_gate
+from maskfusion.compact.program import Node, Program, read_program
+from maskfusion.compact.registry import rule_of
+from maskfusion.compact.report import JOINT, UNREAD, Owner, Report, Share, count, tally
+from maskfusion.compact.small import Input, SmallNetwork
+from maskfusion.compact.uncut import find_uncut
+from maskfusion.compact.writer import HEARD, Writer
+from maskfusion.mask.attached import Entry
+from maskfusion.mask.entry import entry_of
+from maskfusion.mask.example import Call, Example, read_example, undisturbed
+from maskfusion.mask.features import parameter_names
+from maskfusion.mask.find import expect_hooks, expect_masks
+from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.mask.sources import expect_sources
+from maskfusion.mask.wrappers import behind_wrappers
+
+
+@overload
+def compact(model: ComplementaryMask, example: nn.Module, /) -> nn.Sequential: ...
+@overload
+def compact(
+    model: nn.Module,
+    example: Any,
+    *,
+    entry: Entry = None,
+    call: Call | None = None,
+    modalities: Mapping[str, str | Sequence[str]] | None = None,
+) -> SmallNetwork: ...
+def compact(
+    model: nn.Module,
+    example: Any,
+    *,
+    entry: Entry = None,
+    call: Call | None = None,
+    modalities: Mapping[str, str | Sequence[str]] | None = None,
+) -> nn.Module:
+    r"""Make a network smaller: channels that its masks close leave the layers that make them, and those that read them.
+
+    The last layers of the encoders lose outputs, and layers before them as far as that is exact; what reads the fused features loses inputs, and
+    what batch norm or an activation makes of zero, a constant, goes into its bias, or into one more channel of ones where a convolution pads
+    with zeros. A modality that is closed wholly has no encoder any more, nor quantiser, and its input is not needed. Outputs are those of
+    evaluation, to rounding; that is proved on ``example`` before the small network is returned. What cannot be cut stays as it is, and
+    the report names it.
+
+    The network is read by ``torch.export``, so that it does not matter which modules it is made of, or how ``forward`` joins them.
+
+    Given a mask, and in place of ``example`` the layers behind it, ``compact(mask, consumer)`` makes these layers alone smaller: they take
+    the *unmasked* features, what ``mask.fusion`` returns. Those before the first ``nn.Linear`` or ``nn.Conv1d/2d/3d`` must act on each
+    channel by itself: batch norm, activations, dropout, pooling, ``nn.Flatten``, ``nn.Identity``. The result is an ``nn.Sequential``.
+
+    Args:
+        model: Network with one or more masks, of ``ComplementaryMask`` or ``attach``. Or one mask on the output of its fusion, with
+            ``channel_dim`` 1 or -1.
+        example: What the network is called with, as for ``attach``, two samples or more. The size of the batch stays free where the network
+            allows it, other sizes are fixed. Or, for a mask, the layers behind it.
+        entry: Entry of what the network returns that is wanted, as for ``ComplementaryMask``; all of it if None. What only the rest
+            needs, say decoders, is left out.
+        call: ``(model, inputs by name) -> output`` where a plain call will not do.
+        modalities: Inputs of each modality, for the report: ``{"text": ["input_ids", "attention_mask"]}``.
+
+    Returns:
+        A network that is called as before, by name or position; inputs in its ``unread`` may be left out or be None. It can be saved, copied,
+        moved, compiled, exported, and trained further in the mode of evaluation. ``print(small.report)`` says what has gone. ``model`` and
+        ``consumer`` do not change.
+
+    Raises:
+        TypeError: If an argument is of another kind, or ``consumer`` has a layer that cannot be cut.
+        ValueError: If there is no mask, its gate is random in evaluation, the network does not go through ``torch.export``, changes its
+            state in evaluation or returns no tensors, or a layer of ``consumer`` does not fit.
+        RuntimeError: If the outputs differ, because ``model`` is random in evaluation.
+
+    Examples:
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.image, self.audio, self.head = nn.Linear(30, 8), nn.Linear(20, 8), nn.Linear(16, 5)
+        ...
+        ...     def forward(self, image, audio):
+        ...         return self.head(torch.cat([self.image(image), self.audio(audio)], 1).relu())
+        >>> model, example = Net(), {"image": torch.randn(4, 30), "audio": torch.randn(4, 20)}
+        >>> mask = attach(model, {"image": "image", "audio": "audio"}, example)
+        >>> with torch.no_grad():
+        ...     mask.weight[6:] = 0.0  # as after training: six channels of the image are open
+        >>> small = compact(model, example)
+        >>> small
+        SmallNetwork(reads ['image'], not ['audio'])
+        >>> torch.allclose(small(image=example["image"]), model(**example), atol=1e-6)
+        True
+        >>> print(small.report)
+                parameters  multiply-adds    bytes
+        image   248 -> 186     960 -> 720  992 -> 744
+    """
+    if isinstance(model, ComplementaryMask):
+        return compact_layers(model, example)
+    masks = expect_masks("model", model)
+    model = behind_wrappers(model)
+    expect_hooks(model)
+    for path, mask in masks.items():
+        fixed_gate(mask, f"`model`: mask {path!r}")
+    read = read_example(model, example, call)
+    sources = {} if modalities is None else expect_sources(modalities, read.inputs)
+    owner = _owner({name: modality for modality, names in sources.items() for name in names})
+    with undisturbed(model):
+        program = read_program(model, read, entry, masks)
+        analysis = Analysis(program, rule_of)
+        writer = Writer(program, analysis, rule_of)
+        network = fx.GraphModule(writer.root, writer.graph, "SmallNetwork")
+        report = _report(program, analysis, writer, read, owner)
+        inputs = _inputs(program, writer, read)
+        positions = parameter_names(model) if call is None else ()
+        named = set(positions) & set(read.inputs)
+        small = SmallNetwork(network, inputs, positions if named else tuple(read.inputs), report)
+        _prove(small, program, read, entry)
+    return small
+
+
+def _owner(modalities: Mapping[str, str]) -> Owner:
+    """In whose row of the report something is counted, by the inputs that it depends on."""
+
+    def owner(heard: frozenset[str]) -> str:
+        names = {modalities.get(name, name) for name in heard}
+        return names.pop() if len(names) == 1 else JOINT
+
+    return owner
+
+
+def _inputs(program: Program, writer: Writer, read: Example) -> list[Input]:
+    """What the small network is called with."""
+    shapes: dict[str, list[Any]] = {
+        name: [None] * len(tree_flatten(value)[0]) for name, value in read.inputs.items()
+    }
+    for node in writer.inputs:
+        name, place = program.inputs[node]
+        shapes[name][place] = tuple(size if isinstance(size, int) else None for size in shape_of(node))
+    return [Input(name, tuple(found)) for name, found in shapes.items()]
+
+
+def _report(program: Program, analysis: Analysis, writer: Writer, read: Example, owner: Owner) -> Report:
+    leaves = {name: tree_flatten(value)[0] for name, value in read.inputs.items()}
+    given = {node: leaves[name][place] for node, (name, place) in program.inputs.items()}
+    old = {node: value for node, (_, value) in program.constants.items()}
+    new = {node: tensor for node, tensor in writer.stored_tensors() if node.users}
+    ours = {writer.given[node]: tensor for node, tensor in given.items() if node in writer.given}
+    state = [(node, value) for node, value in old.items() if node.op == "placeholder"]
+
+    def heard(node: Node) -> frozenset[str]:
+        return program.heard[node]
+
+    def heard_now(node: Node) -> frozenset[str]:
+        found: frozenset[str] = node.meta.get(HEARD, frozenset())
+        return found
+
+    done = count(program.graph, {**old, **given}, heard, owner)
+    with FlopCounterMode(display=False) as counter:
+        read.run()
+    done[UNREAD] = max(0, counter.get_total_flops() // 2 - done.total())
+    does = count(writer.graph, {**new, **ours}, heard_now, owner)
+    (had, weighed), (has, weighs) = tally(state, heard, owner), tally(new.items(), heard_now, owner)
+    names = [name for name in dict.fromkeys([*had, *done, *has, *does]) if name not in (JOINT, UNREAD)]
+    shares = [
+        Share(name, (had[name], has[name]), (done[name], does[name]), (weighed[name], weighs[name]))
+        for name in (*names, JOINT, UNREAD)
+    ]
+    read_now = {program.inputs[node][0] for node in writer.inputs}
+    unread = tuple(name for name in read.inputs if name not in read_now)
+    return Report(
+        tuple(share for share in shares if any(share.bytes) or any(share.multiply_adds)),
+        tuple(find_uncut(program, analysis, writer)),
+        unread,
+    )
+
+
+def _prove(small: SmallNetwork, program: Program, read: Example, entry: Entry) -> None:
+    """See that both networks give the same, for a batch of another size too where it is free."""
+    batches = [read.inputs]
+    if program.batch is not None:
+        free = {place for node, place in program.inputs.items() if any(map(program.is_batch, shape_of(node)))}
+        batches.append({name: _doubled(name, value, free) for name, value in read.inputs.items()})
+    for inputs in batches:
+        wanted = tree_flatten(entry_of(read.run(inputs), entry))[0]
+        got = tree_flatten(small(**inputs))[0]
+        for one, other in zip(wanted, got, strict=True):
+            if isinstance(one, Tensor) and not _close(one, other):
+                raise RuntimeError(
+                    f"The smaller network gives other outputs than `model` for `example`, off by {(one - other).abs().max():.2g}. Either "
+                    f"`model` is random in evaluation, or this is a fault of `compact`: please report it."
+                )
+
+
+def _doubled(name: str, value: Any, free: set[tuple[str, int]]) -> Any:
+    leaves, spec = tree_flatten(value)
+    twice = [torch.cat([leaf, leaf]) if (name, place) in free else leaf for place, leaf in enumerate(leaves)]
+    return tree_unflatten(twice, spec)
+
+
+def _close(one: Tensor, other: Tensor) -> bool:
+    if not one.is_floating_point():
+        return torch.equal(one, other)
+    tolerance = 1e-4 if torch.finfo(one.dtype).eps < 1e-5 else 0.05
+    scale = max(1.0, float(one.abs().nan_to_num(posinf=0.0).max())) if one.numel() else 1.0
+    return torch.allclose(
+        one.double(), other.double(), rtol=tolerance, atol=tolerance * scale, equal_nan=True
+    )

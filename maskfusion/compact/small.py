@@ -1,0 +1,115 @@
+"""What ``compact`` makes of a network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from torch import Tensor, fx, nn
+from torch.utils._pytree import tree_flatten
+from typing_extensions import override
+
+from maskfusion.compact.report import Report
+
+
+class Input(NamedTuple):
+    """One input of the network."""
+
+    name: str
+    shapes: tuple[tuple[int | None, ...] | None, ...]
+    """Shapes of its tensors, None for a size that is free; None for a tensor that the network does not read."""
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the network needs it."""
+        return any(shape is not None for shape in self.shapes)
+
+
+class SmallNetwork(nn.Module):
+    """A network without closed channels, which ``compact`` makes.
+
+    It is called as the network that it was made of, with inputs by name or position, in their order; those in ``unread`` may be left out or
+    be None. Its tensors have the sizes of the example, but for the batch. It computes what the other did in evaluation, in either
+    mode: dropout is gone and batch norm keeps its averages while it is trained further.
+
+    Attributes:
+        network: The operations, an ``fx.GraphModule``; weights keep their names.
+        report: What has gone, and what could not.
+    """
+
+    def __init__(
+        self,
+        network: fx.GraphModule,
+        inputs: Sequence[Input],
+        positions: Sequence[str],
+        report: Report,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.inputs = tuple(inputs)
+        self.positions = tuple(positions)
+        self.report = report
+
+    @property
+    def unread(self) -> tuple[str, ...]:
+        """Inputs that are not needed."""
+        return tuple(each.name for each in self.inputs if not each.is_read)
+
+    @override
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute the output of evaluation.
+
+        Raises:
+            TypeError: If an input that is read is missing or no tensor, or one is unknown.
+            ValueError: If a tensor has not the sizes of the example.
+        """
+        given = self._by_name(args, kwargs)
+        tensors: list[Tensor] = []
+        for each in self.inputs:
+            if each.is_read:
+                tensors += self._tensors(each, given)
+        return self.network(*tensors)
+
+    def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+        names = [each.name for each in self.inputs]
+        first = args[0] if len(args) == 1 else None
+        if isinstance(first, Mapping) and set(first) & set(names):
+            args, kwargs = (), {**first, **kwargs}
+        given = {**dict(zip(self.positions, args, strict=False)), **kwargs}
+        unknown = [name for name, value in given.items() if name not in names and value is not None]
+        if len(args) > len(self.positions) or set(kwargs) & set(self.positions[: len(args)]) or unknown:
+            raise TypeError(
+                f"The inputs must be those of the example, {names}, each once; got {len(args)} by position and {list(kwargs)} by name."
+            )
+        return given
+
+    def _tensors(self, each: Input, given: Mapping[str, Any]) -> list[Tensor]:
+        value = given.get(each.name)
+        if value is None:
+            raise TypeError(
+                f"`{each.name}` must be given: the network reads it. It does not read {list(self.unread)}."
+            )
+        leaves = tree_flatten(value)[0]
+        if len(leaves) != len(each.shapes):
+            raise TypeError(
+                f"`{each.name}` must hold {len(each.shapes)} tensors, as in the example, got {len(leaves)}."
+            )
+        read = [(leaf, shape) for leaf, shape in zip(leaves, each.shapes, strict=True) if shape is not None]
+        for leaf, shape in read:
+            if not isinstance(leaf, Tensor):
+                raise TypeError(f"`{each.name}` (={leaf!r}) must be a tensor, as in the example.")
+            fits = [size in (None, own) for size, own in zip(shape, leaf.shape, strict=False)]
+            if len(shape) != leaf.ndim or not all(fits):
+                wanted = ", ".join("batch" if size is None else str(size) for size in shape)
+                raise ValueError(
+                    f"`{each.name}` of shape {tuple(leaf.shape)} must have shape ({wanted}), that of the example. For other sizes, "
+                    f"`compact` the network with another example."
+                )
+        return [leaf for leaf, _ in read]
+
+    @override
+    def extra_repr(self) -> str:
+        """Inputs, for ``print``."""
+        return f"reads {[each.name for each in self.inputs if each.is_read]}, not {list(self.unread)}"
+
+    def __repr__(self) -> str:
+        """In one line; ``print(small.report)`` says more."""
+        return f"{type(self).__name__}({self.extra_repr()})"
