@@ -14,7 +14,7 @@ In your own training loop::
 
 from maskfusion import contribution as contribution
 from maskfusion import functional as functional
-from maskfusion.compact.network import compact as compact
+from maskfusion.compact.door import compact as compact
 from maskfusion.contribution import Contributions as Contributions
 from maskfusion.contribution import measure_contributions as measure_contributions
 from maskfusion.functional import absolute_sum as absolute_sum

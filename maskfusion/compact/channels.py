@@ -1,10 +1,11 @@
 """What is known of channels on their way through a network, and which of them somebody reads."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
+from torch.utils._pytree import tree_flatten
 
 from maskfusion._typing import Bool, Float
 from maskfusion.compact.program import Node, Program
@@ -118,8 +119,6 @@ def shape_of(node: Node) -> tuple[Any, ...]:
     return tuple(node.meta["val"].shape)
 
 
-def nodes_in(value: Any) -> Iterable[Node]:
+def nodes_in(value: Any) -> list[Node]:
     """The nodes in nested collections."""
-    found: list[Node] = []
-    torch.fx.map_arg(value, found.append)
-    return found
+    return [leaf for leaf in tree_flatten(value)[0] if isinstance(leaf, Node)]

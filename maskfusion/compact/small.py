@@ -1,10 +1,11 @@
 """What ``compact`` makes of a network."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_flatten
+from torch.utils._pytree import tree_flatten, tree_map
 from typing_extensions import override
 
 from maskfusion.compact.report import Report
@@ -21,6 +22,14 @@ class Input(NamedTuple):
     def is_read(self) -> bool:
         """Whether the network needs it."""
         return any(shape is not None for shape in self.shapes)
+
+
+@dataclass(frozen=True)
+class Slot:
+    """Where a tensor stands in what the network returns."""
+
+    place: int
+    """Which of those that are computed."""
 
 
 class SmallNetwork(nn.Module):
@@ -40,12 +49,14 @@ class SmallNetwork(nn.Module):
         network: fx.GraphModule,
         inputs: Sequence[Input],
         positions: Sequence[str],
+        output: Any,
         report: Report,
     ) -> None:
         super().__init__()
         self.network = network
         self.inputs = tuple(inputs)
         self.positions = tuple(positions)
+        self.output = output
         self.report = report
 
     @property
@@ -66,7 +77,10 @@ class SmallNetwork(nn.Module):
         for each in self.inputs:
             if each.is_read:
                 tensors += self._tensors(each, given)
-        return self.network(*tensors)
+        computed = self.network(*tensors)
+        if isinstance(self.output, Slot):
+            return computed
+        return tree_map(lambda leaf: computed[leaf.place] if isinstance(leaf, Slot) else leaf, self.output)
 
     def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         names = [each.name for each in self.inputs]

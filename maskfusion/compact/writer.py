@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from maskfusion._typing import Bool
-from maskfusion.compact.channels import Analysis, Need, Open, Rules, shape_of
+from maskfusion.compact.channels import Analysis, Need, Open, Rules, nodes_in, shape_of
 from maskfusion.compact.program import ATEN, Node, Program
 from maskfusion.compact.readers import Parts
 
@@ -49,7 +49,8 @@ class Writer:
             self._heard = program.heard[node]
             self._held[node] = rule_of(node).write(node, wanted, self)
         self._heard = frozenset()
-        self.graph.output(self.mapped(program.output))
+        returned = [self.whole(node) for node in nodes_in(program.output)]
+        self.graph.output(returned[0] if isinstance(program.output, Node) else tuple(returned))
         self.graph.eliminate_dead_code()
 
     def mapped(self, value: Any) -> Any:
@@ -189,7 +190,9 @@ class Writer:
             name, value = self.program.constants[node]
             chosen = value.detach() if rows is None else value.detach()[rows.to(value.device)]
             chosen = chosen[:, mask.to(value.device)]
-            return self.stored(name, chosen if more is None else torch.cat([chosen, more.to(chosen)], 1), value)
+            return self.stored(
+                name, chosen if more is None else torch.cat([chosen, more.to(chosen)], 1), value
+            )
         part = self._pick(self.rows(node, rows), 1, mask, self._device(node))
         if more is None:
             return part

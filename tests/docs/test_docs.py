@@ -19,7 +19,6 @@ HIDDEN = re.compile(
 )
 PAGES = ["distributed", "exporting", "index", "own-data", "own-method", "published-code", "troubleshooting"]
 FRAGMENTS = {
-    "api/compact": "the reader's own training stands in between; the example of `compact` below it runs",
     "api/contribution": "the example of `measure_contributions` below it runs",
     "api/integrations": "tests/library/integrations runs both callbacks",
     "choosing": "the loop of tests/library/training/test_schedules.py",

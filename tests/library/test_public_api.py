@@ -149,7 +149,7 @@ SIGNATURES = {
     **{f"{name}.value": "property" for name in SCHEDULES},
     **{f"{name}.extra_repr": "self" for name in SCHEDULES[1:]},
     **{f"{name}.{method}": "self" for name in SCHEDULES[::3] for method in ("step", "reset_parameters")},
-    "compact": "mask, consumer",
+    "compact": "model, example, *, entry=None, call=None, modalities=None",
     "parameter_groups": "model, *, lr, weight_decay=0.0, mask_lr=None",
     "penalize": "optimizer, model, weight=0.0001, *, penalty=signed_sum",
     "total_penalty": "model, penalty=signed_sum",

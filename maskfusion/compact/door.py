@@ -1,0 +1,96 @@
+"""The one name for both: networks, and the layers behind a mask."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, overload
+
+from torch import nn
+
+from maskfusion.compact.layers import compact_layers
+from maskfusion.mask.attached import Entry
+from maskfusion.mask.example import Call
+from maskfusion.mask.mask import ComplementaryMask
+
+if TYPE_CHECKING:
+    from maskfusion.compact.small import SmallNetwork
+
+
+@overload
+def compact(model: ComplementaryMask, example: nn.Module, /) -> nn.Sequential: ...
+@overload
+def compact(
+    model: nn.Module,
+    example: Any,
+    *,
+    entry: Entry = None,
+    call: Call | None = None,
+    modalities: Mapping[str, str | Sequence[str]] | None = None,
+) -> "SmallNetwork": ...
+def compact(
+    model: nn.Module,
+    example: Any,
+    *,
+    entry: Entry = None,
+    call: Call | None = None,
+    modalities: Mapping[str, str | Sequence[str]] | None = None,
+) -> nn.Module:
+    r"""Make a network smaller: channels that its masks close leave the layers that make them, and those that read them.
+
+    The last layers of the encoders lose outputs, and layers before them as far as that is exact; what reads the fused features loses inputs, and
+    what batch norm or an activation makes of zero, a constant, goes into its bias, or into one more channel of ones where a convolution pads
+    with zeros. A modality that is closed wholly has no encoder any more, nor quantiser, and its input is not needed. Outputs are those of
+    evaluation, to rounding; that is proved on ``example`` before the small network is returned. What cannot be cut stays as it is, and
+    the report names it.
+
+    The network is read by ``torch.export``, so that it does not matter which modules it is made of, or how ``forward`` joins them.
+
+    Given a mask, and in place of ``example`` the layers behind it, ``compact(mask, consumer)`` makes these layers alone smaller: they take
+    the *unmasked* features, what ``mask.fusion`` returns. Those before the first ``nn.Linear`` or ``nn.Conv1d/2d/3d`` must act on each
+    channel by itself: batch norm, activations, dropout, pooling, ``nn.Flatten``, ``nn.Identity``. The result is an ``nn.Sequential``.
+
+    Args:
+        model: Network with one or more masks, of ``ComplementaryMask`` or ``attach``. Or one mask on the output of its fusion, with
+            ``channel_dim`` 1 or -1.
+        example: What the network is called with, as for ``attach``, two samples or more. The size of the batch stays free where the network
+            allows it, other sizes are fixed. Or, for a mask, the layers behind it.
+        entry: Entry of what the network returns that is wanted, as for ``ComplementaryMask``; all of it if None. What only the rest
+            needs, say decoders, is left out.
+        call: ``(model, inputs by name) -> output`` where a plain call will not do.
+        modalities: Inputs of each modality, for the report: ``{"text": ["input_ids", "attention_mask"]}``.
+
+    Returns:
+        A network that is called as before, by name or position; inputs in its ``unread`` may be left out or be None. It can be saved, copied,
+        moved, compiled, exported, and trained further in the mode of evaluation. ``print(small.report)`` says what has gone. ``model`` and
+        ``consumer`` do not change.
+
+    Raises:
+        TypeError: If an argument is of another kind, or ``consumer`` has a layer that cannot be cut.
+        ValueError: If there is no mask, its gate is random in evaluation, the network does not go through ``torch.export``, changes its
+            state in evaluation or returns no tensors, or a layer of ``consumer`` does not fit.
+        RuntimeError: If the outputs differ, because ``model`` is random in evaluation.
+
+    Examples:
+        >>> class Net(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.image, self.audio, self.head = nn.Linear(30, 8), nn.Linear(20, 8), nn.Linear(16, 5)
+        ...
+        ...     def forward(self, image, audio):
+        ...         return self.head(torch.cat([self.image(image), self.audio(audio)], 1).relu())
+        >>> model, example = Net(), {"image": torch.randn(4, 30), "audio": torch.randn(4, 20)}
+        >>> mask = attach(model, {"image": "image", "audio": "audio"}, example)
+        >>> with torch.no_grad():
+        ...     mask.weight[6:] = 0.0  # as after training: six channels of the image are open
+        >>> small = compact(model, example)
+        >>> small
+        SmallNetwork(reads ['image'], not ['audio'])
+        >>> torch.allclose(small(image=example["image"]), model(**example), atol=1e-6)
+        True
+        >>> print(small.report)
+                parameters  multiply-adds    bytes
+        image   248 -> 186     960 -> 720  992 -> 744
+    """
+    if isinstance(model, ComplementaryMask):
+        return compact_layers(model, example)
+    from maskfusion.compact.network import compact_network
+
+    return compact_network(model, example, entry, call, modalities)
