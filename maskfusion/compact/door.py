@@ -69,6 +69,7 @@ def compact(
         RuntimeError: If the outputs differ, because ``model`` is random in evaluation.
 
     Examples:
+        >>> import maskfusion
         >>> class Net(nn.Module):
         ...     def __init__(self):
         ...         super().__init__()
@@ -77,7 +78,7 @@ def compact(
         ...     def forward(self, image, audio):
         ...         return self.head(torch.cat([self.image(image), self.audio(audio)], 1).relu())
         >>> model, example = Net(), {"image": torch.randn(4, 30), "audio": torch.randn(4, 20)}
-        >>> mask = attach(model, {"image": "image", "audio": "audio"}, example)
+        >>> mask = maskfusion.attach(model, {"image": "image", "audio": "audio"}, example)
         >>> with torch.no_grad():
         ...     mask.weight[6:] = 0.0  # as after training: six channels of the image are open
         >>> small = compact(model, example)
@@ -86,8 +87,12 @@ def compact(
         >>> torch.allclose(small(image=example["image"]), model(**example), atol=1e-6)
         True
         >>> print(small.report)
-                parameters  multiply-adds    bytes
-        image   248 -> 186     960 -> 720  992 -> 744
+               parameters  multiply-adds  bytes
+        image  248 -> 186  960 -> 720     992 -> 744
+        audio  168 -> 0    640 -> 0       672 -> 0
+        joint  101 -> 35   320 -> 120     404 -> 140
+        all    517 -> 221  1,920 -> 840   2,068 -> 884
+        Not needed any more: audio.
     """
     if isinstance(model, ComplementaryMask):
         return compact_layers(model, example)

@@ -92,9 +92,17 @@ def test_what_is_refused() -> None:
 
 
 def test_a_network_that_has_lost_its_hooks() -> None:
-    model = nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))
-    mf.attach(model, "0", channels={"a": 2, "b": 2}, channel_dim=-1)
-    model[0] = nn.Linear(4, 4)
+    class Pair(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.joined, self.head = nn.Linear(4, 4), nn.Linear(4, 2)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.head(self.joined(x))
+
+    model = Pair()
+    mf.attach(model, "joined", channels={"a": 2, "b": 2}, channel_dim=-1)
+    model.joined = nn.Linear(4, 4)
     with pytest.raises(ValueError, match="no longer carry mask"):
         mf.compact(model, torch.randn(3, 4))
 
