@@ -18,7 +18,7 @@ from examples.data.contract import Modality
 from examples.nets.model import FusionModel
 from examples.recipes import Network
 from maskfusion.compact.small import SmallNetwork
-from tests.benchmarks.measure import Timing, interleaved
+from tests.benchmarks.timing import Timing, interleaved
 
 WITHIN = 1.2
 """Of the share of time over that of multiply-adds."""
