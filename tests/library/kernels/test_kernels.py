@@ -11,7 +11,7 @@ from maskfusion import VectorQuantizer, functional
 from maskfusion.functional import multiply
 from maskfusion.kernels import way
 from maskfusion.kernels.way import Way
-from maskfusion.quantizer import assignment, batch
+from maskfusion.quantizer import assignment, batch, in_blocks
 from maskfusion.quantizer.codebook import USAGE_DECAY
 
 pytestmark = pytest.mark.unchecked  # a kernel is read from its source, which must be as it was written
@@ -95,7 +95,7 @@ def test_assign_gives_what_the_plain_pass_gives(
     rtol = BFLOAT16 if dtype == torch.bfloat16 else 1e-5
     for real in (mask, None):
         passes = []
-        for assign in (kernels.assign, assignment.assign_in_blocks):
+        for assign in (kernels.assign, in_blocks.assign_in_blocks):
             indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=DEVICE)
             into = torch.empty_like(vectors), indices
             rest = assign(vectors, codebook, real, 0.7, *into)
