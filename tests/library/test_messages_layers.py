@@ -130,8 +130,6 @@ MASK: list[Case] = [
         "`audio` of shape (2, 5, 3) must have at least 2 dimensions and 2 channels",
     ),
     (lambda: before()([HALF]), ValueError, "There must be one tensor for each of ['image', 'audio'], got 1."),
-    (lambda: before()({"image": HALF}), ValueError, "Features of ['audio'] are missing"),
-    (lambda: before()(image=HALF), ValueError, "Features of ['audio'] are missing"),
     (
         lambda: mask().complementary(X[:, :3]),
         ValueError,
