@@ -78,10 +78,12 @@ def expect_features(name: object, features: object, expected: int, channel_dim: 
     """Return ``features`` if it is a tensor with ``expected`` channels along ``channel_dim``."""
     if not isinstance(features, Tensor):
         raise TypeError(f"`{name}` must be a tensor, got {type(features).__name__}.")
-    rule = f"must have at least 2 dimensions and {expected} channels along dimension {channel_dim}"
     rank = features.ndim
     if rank < 2 or not -rank <= channel_dim < rank or features.shape[channel_dim] != expected:
-        raise ValueError(f"`{name}` of shape {tuple(features.shape)} {rule}.")
+        raise ValueError(
+            f"`{name}` of shape {tuple(features.shape)} must have at least 2 dimensions and {expected} channels along dimension "
+            f"{channel_dim}."
+        )
     if not features.is_floating_point():
         raise TypeError(f"`{name}` of dtype {features.dtype} must be floating point.")
     return features

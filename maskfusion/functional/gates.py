@@ -128,5 +128,4 @@ def _dropped(
 
 def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
     """Zeros whose gradient with respect to ``weight`` is one where it is finite, zero elsewhere."""
-    zero = weight - weight.detach()
-    return zero.masked_fill(zero != 0, 0)  # NaN is not zero
+    return (weight - weight.detach()).nan_to_num(nan=0.0)

@@ -2,15 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Any
 
 import torch
 from torch import nn
 from typing_extensions import override
 
-from maskfusion import functional
 from maskfusion._checks import expect_features
+from maskfusion.functional.multiply import multiply_channels
 from maskfusion.mask.copies import with_entries
 from maskfusion.mask.entry import map_entry
 from maskfusion.mask.mask import ComplementaryMask
@@ -89,7 +88,7 @@ class AttachedMask(ComplementaryMask):
         elif place.width < sum(self.channels.values()):
             gate = gate.narrow(0, place.runs[0][0], place.width)
         expect_features(place, features, place.width, place.channel_dim)
-        return functional.apply_gate(features, gate, place.channel_dim)
+        return multiply_channels(features, gate, place.channel_dim % features.ndim)
 
     @override
     def _load_from_state_dict(self, state_dict: dict[str, Any], prefix: str, *rest: Any) -> None:
@@ -124,7 +123,7 @@ class OutputHook(MaskHook):
         if output is None:  # the layer found its modality missing
             return None
         for place in self.places:
-            output = map_entry(partial(self.mask, place=place), output, place.entry)
+            output = map_entry(lambda features, place=place: self.mask(features, place), output, place.entry)
         return output
 
 
