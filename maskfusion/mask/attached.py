@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import torch
@@ -123,7 +124,7 @@ class OutputHook(MaskHook):
         if output is None:  # the layer found its modality missing
             return None
         for place in self.places:
-            output = map_entry(lambda features, place=place: self.mask(features, place), output, place.entry)
+            output = map_entry(partial(self.mask, place=place), output, place.entry)
         return output
 
 

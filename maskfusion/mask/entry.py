@@ -11,10 +11,13 @@ def map_entry(function: Callable[[Any], Any], output: Any, entry: int | str | No
     """Replace one entry of ``output`` by a function of it, in a copy of the same type; ``entry`` is None where it is the tensor itself.
 
     An entry is an index of a tuple or list, a key of a mapping or its position among the keys, or a field of a named tuple or
-    dataclass.
+    dataclass; "1.0" is entry 0 of entry 1.
     """
     if entry is None:
         return function(output)
+    if isinstance(entry, str) and "." in entry and not (isinstance(output, Mapping) and entry in output):
+        first, _, rest = entry.partition(".")
+        return map_entry(lambda inside: map_entry(function, inside, _key(rest)), output, _key(first))
     if isinstance(output, Mapping):
         keys = list(output)
         if entry not in output and isinstance(entry, int) and -len(keys) <= entry < len(keys):
@@ -31,6 +34,10 @@ def map_entry(function: Callable[[Any], Any], output: Any, entry: int | str | No
         return with_entries(output, {entry % len(output): function(output[entry])})
     there = list(output) if isinstance(output, Mapping) else type(output).__name__
     raise ValueError(f"`entry` (={entry!r}) must name an entry of what the layer returns: {there}.")
+
+
+def _key(name: str) -> int | str:
+    return int(name) if name.isdigit() else name
 
 
 def entry_of(output: Any, entry: int | str | None) -> Any:

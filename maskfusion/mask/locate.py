@@ -162,7 +162,8 @@ class Search:
             if len(tops) > 1:
                 names = [_argument_name(argument, path) for argument in own]
                 raise ValueError(
-                    f"`entry` must say which of {names} holds the features of {modality!r}: {{{modality!r}: name or position}}."
+                    f"`entry` must say which of {names} holds the features of {modality!r}: {{{modality!r}: name or position}}. Where "
+                    f"each is a modality of its own, give an `example` that has each by name, and a `call` that puts them together."
                 )
             own = [argument for argument in own if (argument.name, argument.position) in tops]
             found |= {argument: [modality] * flags[modality][argument].numel() for argument in own}
@@ -240,7 +241,7 @@ def _output(recorded: Recorded, path: str, entry: Entry) -> Tensor:
     found = entry_of(recorded.calls[0][2], entry)
     if isinstance(found, Tensor):
         return found
-    there = [key[0] for key in tensors_in(found) if len(key) == 1]
+    there = [key[0] if len(key) == 1 else ".".join(map(str, key)) for key in tensors_in(found)]
     raise ValueError(
         f"`at`: `{path}` returns a {type(found).__name__}, not a tensor. Name what holds its features with `entry=`, of {there}."
     )

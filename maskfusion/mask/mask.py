@@ -36,7 +36,7 @@ class ComplementaryMask(FreshStart):
             channels (sum, product, attention). Other arguments of ``fusion``, such as padding masks, are left alone. If its parameters
             have the names of the modalities, positional arguments are told apart by these names, not by their order.
         entry: Place of the fused features in what ``fusion`` returns: an index of a tuple or list, a key of a mapping or its
-            position, a field of a named tuple or dataclass.
+            position, a field of a named tuple or dataclass; "1.0" is entry 0 of entry 1.
         threshold: Limit t; a channel is open while its Omega is above it.
         init: Omega at the start; above ``threshold``.
         gate: Function ``(weight, threshold, training) -> gate values``: ``hard_gate`` (the paper), ``soft_gate``, ``ternary_gate``,

@@ -78,6 +78,7 @@ def inputs_of(
     without = [name for name in modalities if not sources.get(name)]
     if without:
         raise ValueError(
-            f"`modalities` must say which of the inputs {list(example.inputs)} are those of {without}: it cannot be told."
+            f"`modalities` must say which of the inputs {list(example.inputs)} are those of {without}: it cannot be told. Where one input "
+            f"holds several modalities, give an `example` that has each by name, and a `call` that puts them together."
         )
     return {name: sources[name] for name in modalities}

@@ -1,0 +1,304 @@
+"""Places that are unusual: nested, missing, by hand, of several arguments; and what is said where they cannot be told."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, fx, nn
+
+import maskfusion as mf
+from tests.library.mask.test_attach import AT, Late, Sorted, Summed, Towers, batch
+from tests.support.helpers import Sum, set_weight
+
+
+class Mixer(Late):
+    """Hands its features on in some form."""
+
+    def __init__(self, hand_on: Callable[[nn.Module, Tensor, Tensor], Any]) -> None:
+        super().__init__()
+        self.hand_on, self.fusion, self.text_2 = hand_on, AddUp(), nn.Linear(5, 3)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return self.hand_on(self, self.text(text), self.audio(audio))
+
+
+class AddUp(nn.Module):
+    """Adds the means of all that it gets."""
+
+    def forward(self, *features: Any, **named: Any) -> Tensor:
+        found = []
+        for each in (*features, *named.values()):
+            inside = each.values() if isinstance(each, dict) else each if isinstance(each, list) else [each]
+            found += [value.flatten(1).mean(1) for value in inside if value is not None]
+        return torch.stack(found).sum(0)
+
+
+def attached(
+    hand_on: Callable[[nn.Module, Tensor, Tensor], Any], **settings: Any
+) -> tuple[Mixer, mf.ComplementaryMask]:
+    model = Mixer(hand_on)
+    return model, mf.attach(model, "fusion", batch(), side="input", **settings)
+
+
+@pytest.mark.parametrize(
+    "hand_on",
+    [
+        lambda m, a, b: m.fusion([a, b]),
+        lambda m, a, b: m.fusion({"x": a, "y": b}),
+        lambda m, a, b: m.fusion(features={"x": a, "y": b}),
+        lambda m, a, b: m.fusion(a[:, None, None], audio=b),
+    ],
+    ids=["list", "mapping", "keyword", "both"],
+)
+def test_features_inside_of_arguments(hand_on: Callable[..., Any]) -> None:
+    model, mask = attached(hand_on, channel_dim=-1)
+    assert mask.channels == {"text": 4, "audio": 2}
+    set_weight(mask, 0.0)
+    assert not model(*batch()).any()
+
+
+def test_a_key_or_an_argument_that_is_left_out_is_no_matter() -> None:
+    model, mask = attached(lambda m, a, b: m.fusion({"x": a, "y": b}))
+    set_weight(mask, 0.0)
+    model.hand_on = lambda m, a, b: m.fusion({"x": a, "z": b + 1})
+    assert model(*batch()).all()
+    model, mask = attached(lambda m, a, b: m.fusion(a, b))
+    model.hand_on = lambda m, a, _: m.fusion(a, None)
+    assert mf.check(model, batch()).wires[0].closed is False
+    model.hand_on = lambda m, a, _: m.fusion(a)
+    set_weight(mask, 0.0)
+    assert not model(*batch()).any()
+    assert "kept=0/4 text, 0/2 audio" in repr(mask)
+    assert "on argument 0 of fusion, argument 1 of fusion" in repr(mask)
+
+
+def test_entries_inside_of_entries() -> None:
+    class Recurrent(Late):
+        def __init__(self) -> None:
+            super().__init__()
+            self.text = nn.LSTM(5, 4, batch_first=True)
+
+        def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+            _, (last, _) = self.text(text[:, None])
+            return self.head(torch.cat([self.audio(audio), last[0]], 1))
+
+    model, x = Recurrent(), batch()
+    with pytest.raises(ValueError, match=r"`text` returns a tuple.*`entry=`, of \[0, '1.0', '1.1'\]"):
+        mf.attach(model, AT, x)
+    mask = mf.attach(model, AT, x, entry={"text": "1.0"})
+    assert mask.channels == {"text": 4, "audio": 2}
+    assert mf.check(model, x).problems == ()
+
+
+def test_a_layer_that_returns_nothing_has_found_its_modality_missing() -> None:
+    class Optional(Late):
+        def forward(self, text: Tensor | None, audio: Tensor) -> Tensor:
+            words = self.text(text)
+            return self.head(torch.cat([self.audio(audio), torch.zeros(6, 4) if words is None else words], 1))
+
+    class Missing(nn.Linear):
+        def forward(self, x: Tensor | None) -> Tensor | None:
+            return None if x is None else super().forward(x)
+
+    model, (text, audio) = Optional(), batch()
+    model.text = Missing(5, 4)
+    mf.attach(model, AT, (text, audio))
+    assert model(None, audio).isfinite().all()
+
+
+def test_the_proof_fails_and_the_mask_is_gone() -> None:
+    class Changing(Late):
+        """Calls a layer twice, with other widths."""
+
+        def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+            return self.shared(text).sum(1) + self.shared(audio).sum(1)
+
+    model, x = Changing(), batch()
+    model.shared = nn.Identity()
+    with pytest.raises(ValueError, match=r"`output of shared` of shape \(6, 3\) must have .* 5 channels"):
+        mf.attach(model, {"text": "shared"}, x)
+    assert not hasattr(model, "complementary_mask")
+    assert not model.shared._forward_hooks
+
+
+def test_an_encoder_that_is_gone_stays_as_it_is_when_the_mask_goes() -> None:
+    model = Towers()
+    mf.attach(model, {"words": "encoder.layers.1"}, channels={"words": 6}, channel_dim=-1)
+    model.encoder = nn.Identity()
+    assert mf.detach(model) == ["complementary_mask"]
+
+
+def test_fx_says_what_to_do() -> None:
+    model, _ = attached(lambda m, a, b: m.fusion(a, b))
+    with pytest.raises(
+        TypeError, match=r"argument 0 of fusion: fx\.symbolic_trace sees no tensor here\. Trace"
+    ):
+        fx.symbolic_trace(model)
+
+
+WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
+    "two arguments of one modality": (
+        lambda: attached(lambda m, a, b: m.fusion(a, a + 1, b)),
+        ValueError,
+        "`entry` must say which of ['argument 0 of `fusion`', 'argument 1 of `fusion`'] holds the features of 'text'",
+    ),
+    "nothing alone": (
+        lambda: attached(lambda m, a, _: m.fusion(a), modalities=["text", "audio"]),
+        ValueError,
+        "nothing that `fusion` takes changes with the inputs of ['audio'] alone.",
+    ),
+    "mixed before": (
+        lambda: attached(lambda m, a, b: m.fusion(a.sum(1, keepdim=True) * b.sum(1, keepdim=True))),
+        ValueError,
+        "`modalities` must say which inputs are whose: ['text', 'audio'] all change the same channels.",
+    ),
+    "nothing heard": (
+        lambda: attached(lambda m, *_: m.fusion(torch.ones(6, 2))),
+        ValueError,
+        "`at`: the features of this layer change with none of the inputs ['text', 'audio'].",
+    ),
+    "no dimension told": (
+        lambda: attached(lambda m, a, b: m.fusion(a[:, None], b[:, None])),
+        ValueError,
+        "`channel_dim` (=None) must say which dimension of the argument 0 of `fusion`, of shape (6, 1, 4)",
+    ),
+    "a word for modalities": (
+        lambda: mf.attach(Late(), AT, batch(), modalities="text"),
+        TypeError,
+        "`modalities` (='text') must be a sequence of names, or a mapping of modality to names.",
+    ),
+    "a name twice": (
+        lambda: mf.attach(Late(), AT, batch(), modalities=["text", "text"]),
+        ValueError,
+        "`modalities` (=['text', 'text']) must hold at least one name, and no name twice.",
+    ),
+    "several in one input": (
+        lambda: mf.attach(Late(), AT, {"both": batch()}, call=lambda m, x: m(*x["both"])),
+        ValueError,
+        "give an `example` that has each by name, and a `call` that puts them together.",
+    ),
+    "no channels": (
+        lambda: mf.attach(Late(), AT),
+        ValueError,
+        "`channels` (=None) must be given where there is no `example` to find it from.",
+    ),
+    "channels of others": (
+        lambda: mf.attach(Late(), AT, channels={"text": 4}, channel_dim=1),
+        ValueError,
+        "`channels` (={'text': 4}) must be a mapping with the modalities of `at`: ['text', 'audio'].",
+    ),
+    "one count for two layers": (
+        lambda: mf.attach(Late(), {"text": ["text", "head"]}, channels={"text": 4}, channel_dim=1),
+        ValueError,
+        "must have a count for each of the layers ['text', 'head'] of 'text'.",
+    ),
+    "arguments of other names": (
+        lambda: mf.attach(Summed(), "fusion", channels={"a": 4, "b": 2}, channel_dim=1, side="input"),
+        ValueError,
+        "`at` (='fusion') takes ['audio', 'text', 'scale']; without `example` its arguments must have the names",
+    ),
+    "no module": (lambda: mf.total_penalty(3), TypeError, "`model` (=3) must be a module."),
+    "no mask": (
+        lambda: mf.total_penalty(Late()),
+        ValueError,
+        "`model` (Late) must hold a ComplementaryMask.",
+    ),
+    "a fusion of no kind": (
+        lambda: mf.ComplementaryMask(4, fusion=3),
+        TypeError,
+        "`fusion` (=3) must be a module, a function or None.",
+    ),
+    "a gate of no kind": (
+        lambda: mf.ComplementaryMask(4, gate=3),
+        TypeError,
+        "`gate` (=3) must be a function of (weight, threshold, training).",
+    ),
+    "too many that stay open": (
+        lambda: mf.ComplementaryMask(4, min_channels=3),
+        ValueError,
+        "`min_channels` (=3) must be at most 2, the smallest modality.",
+    ),
+    "parts of other sizes": (
+        lambda: mf.ComplementaryMask(4)(torch.ones(2, 2, 3), torch.ones(2, 2, 4)),
+        ValueError,
+        "must agree in all dimensions but 1.",
+    ),
+    "a name too many": (
+        lambda: mf.ComplementaryMask(4)(
+            {"0": torch.ones(2, 2), "1": torch.ones(2, 2), "2": torch.ones(2, 2)}
+        ),
+        ValueError,
+        "Features of ['2'] are not of the modalities ['0', '1'].",
+    ),
+    "a part too many": (
+        lambda: mf.ComplementaryMask(4)([torch.ones(2, 2)] * 3),
+        ValueError,
+        "There must be one tensor for each of ['0', '1'], got 3.",
+    ),
+}
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("name", WRONG)
+def test_what_cannot_be_told_is_said(name: str) -> None:
+    act, error, said = WRONG[name]
+    with pytest.raises(error, match=re.escape(said)):
+        act()
+
+
+def test_an_entry_tells_the_argument_of_a_modality() -> None:
+    with pytest.warns(mf.WiringWarning, match="'text' is still heard: it reaches the output past the mask"):
+        _, mask = attached(lambda m, a, b: m.fusion(a, a + 1, b), entry={"text": 1})
+    assert "on argument 1 of fusion, argument 2 of fusion" in repr(mask)
+
+
+def test_by_keyword_and_by_place_together() -> None:
+    mask = mf.ComplementaryMask({"a": 2, "b": 2}, fusion=Sum(), side="input")
+    assert mask(torch.ones(1, 2), b=torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
+    assert mask(b=torch.ones(1, 2), a=torch.ones(1, 2)).tolist() == [[2.0, 2.0]]
+
+
+def test_a_mask_over_one_input_and_outputs_of_other_kinds() -> None:
+    class Whole(Late):
+        """Returns a class, nothing, and as many rows as there is audio."""
+
+        def forward(self, text: Tensor, audio: Tensor) -> dict[str, Tensor]:
+            scores = super().forward(text, audio)
+            return {
+                "best": (100 * scores).long(),
+                "none": scores[:0],
+                "scores": scores,
+                "few": scores[scores[:, 0] > 0],
+            }
+
+    model, x = Whole(), batch()
+    mf.attach(model, AT, x)
+    assert mf.check(model, x).problems == ()
+    single = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 2))
+    assert mf.attach(single, {"only": "0"}, x[0]).channels == {"only": 4}
+    mf.detach(single)
+    wrapped = Sorted()
+    mf.attach(wrapped, AT, ({"text": x[0], "audio": x[1]},), call=lambda m, v: m(v["text"], v["audio"]))
+
+
+class Clouds(nn.Module):
+    """Takes a list of clouds of points, and sentences."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.points, self.words, self.head = nn.Linear(3, 4), nn.EmbeddingBag(128, 4), nn.Linear(8, 2)
+
+    def forward(self, points: list[Tensor], words: list[str]) -> Tensor:
+        clouds = torch.stack([self.points(cloud).amax(0) for cloud in points])
+        letters = torch.tensor([[ord(letter) % 128 for letter in each.ljust(5)[:5]] for each in words])
+        return self.head(torch.cat([clouds, self.words(letters)], 1))
+
+
+def test_lists_hold_a_sample_an_entry() -> None:
+    model = Clouds()
+    x = {"points": [torch.randn(size, 3) for size in (4, 5, 6)], "words": ["a cat", "dogs", ""]}
+    at = {"points": "points", "words": "words"}
+    assert mf.attach(model, at, x, channel_dim=-1).channels == {"points": 4, "words": 4}
+    assert mf.check(model, x).problems == ()
