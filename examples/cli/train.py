@@ -72,7 +72,10 @@ def run(parsed: Namespace, typed: str) -> int:
         )
     recipe = recipe.of_row(parsed.row, trials[parsed.trial])
     data = load(recipe.data, parsed_place(parsed), seed=parsed.seed, options=recipe.data_options)
-    done = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh) if first_process() else None
+    if first_process():
+        done = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh)
+    else:  # which would wait for the first one for ever
+        done = None if parsed.fresh else folder.read_result()
     if done is not None:
         console.print(
             f"'{path}' is finished already; --fresh runs it again.", highlight=False, soft_wrap=True

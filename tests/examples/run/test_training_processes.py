@@ -3,6 +3,7 @@
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -94,3 +95,41 @@ def test_two_processes(recipe_file: Path, tmp_path: Path):
     assert finished([*launcher, *watched], tmp_path).count("the same") == 2
     assert result(tmp_path / "one") == result(tmp_path / "two")
     assert len(result(tmp_path / "one")["epochs"]) == 2
+    arguments = ["examples", *words(tmp_path, tmp_path / "three", recipe_file, "--nodes", "2")]
+    assert together(arguments, tmp_path).count("epoch 2/2") == 1
+    assert result(tmp_path / "one") == result(tmp_path / "three")
+    assert together(arguments, tmp_path).count("is finished already") == 1
+
+
+def together(arguments: list[str], folder: Path) -> str:
+    """Run a command on two machines, which are agents of torchrun on this one, and return what both said."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    place = [
+        "--nnodes",
+        "2",
+        "--nproc-per-node",
+        "1",
+        "--master-addr",
+        "127.0.0.1",
+        "--master-port",
+        str(port),
+    ]
+    agents = [
+        subprocess.Popen(
+            [sys.executable, "-m", "torch.distributed.run", *place, "--node-rank", rank, "-m", *arguments],
+            env=ENVIRONMENT,
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for rank in "01"
+    ]
+    try:
+        said = "".join(agent.communicate(timeout=120)[0] for agent in agents)
+    finally:
+        for agent in agents:
+            agent.terminate()
+    assert [agent.returncode for agent in agents] == [0, 0]
+    return said
