@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | report | probe | transfer | zeta``."""
+"""The command line: ``python -m examples compare | train | show | data check | report | probe | transfer | zeta | compact``."""
 
 import shlex
 import sys
@@ -20,6 +20,7 @@ COMMANDS = {
     "probe": "Ask the channels of trained runs what they know, Table 5.",
     "transfer": "Train rows from the weights of runs on other data, and from scratch, Table 6.",
     "zeta": "Turn the dials of made-up data, and see what zeta makes of it.",
+    "compact": "Make the network of a trained run smaller, without its closed channels.",
     "report": "Write one page about runs: figures, pictures, sounds, numbers.",
 }
 """What each file of `cli/` does. Each has its `arguments()`, a parser, and `run(parsed, typed)`."""
