@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import maskfusion as mf
-from tests.library.mask.test_attach import AT, Late, Sorted, Summed, Towers, batch
+from tests.library.mask.test_attach import AT, Box, Late, Summed, Towers, batch
 from tests.support.helpers import Sum, set_weight
 
 
@@ -232,6 +232,11 @@ WRONG: dict[str, tuple[Callable[[], Any], type[Exception], str]] = {
         ValueError,
         "Features of ['2'] are not of the modalities ['0', '1'].",
     ),
+    "no part of its name": (
+        lambda: mf.ComplementaryMask(4, fusion=Sum(), side="input")(other=torch.ones(2, 2)),
+        ValueError,
+        "Features of ['0', '1'] are missing",
+    ),
     "a part too many": (
         lambda: mf.ComplementaryMask(4)([torch.ones(2, 2)] * 3),
         ValueError,
@@ -262,25 +267,34 @@ def test_by_keyword_and_by_place_together() -> None:
 
 def test_a_mask_over_one_input_and_outputs_of_other_kinds() -> None:
     class Whole(Late):
-        """Returns a class, nothing, and as many rows as there is audio."""
+        """Takes one mapping with a setting in it; returns a class, nothing, and as many rows as they say."""
 
-        def forward(self, text: Tensor, audio: Tensor) -> dict[str, Tensor]:
-            scores = super().forward(text, audio)
+        def forward(self, inputs: dict[str, Any]) -> Any:
+            scores = super().forward(inputs["text"], inputs["audio"]) * inputs["scale"]
+            rows = int(1000 * scores[0, 0].abs()) % 6
             return {
                 "best": (100 * scores).long(),
                 "none": scores[:0],
-                "scores": scores,
-                "few": scores[scores[:, 0] > 0],
+                "box": Box(scores),
+                "few": scores[:rows],
             }
 
-    model, x = Whole(), batch()
+    model, (text, audio) = Whole(), batch()
+    x = {"text": text, "audio": audio, "scale": 2.0}
     mf.attach(model, AT, x)
     assert mf.check(model, x).problems == ()
     single = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 2))
-    assert mf.attach(single, {"only": "0"}, x[0]).channels == {"only": 4}
-    mf.detach(single)
-    wrapped = Sorted()
-    mf.attach(wrapped, AT, ({"text": x[0], "audio": x[1]},), call=lambda m, v: m(v["text"], v["audio"]))
+    assert mf.attach(single, {"only": "0"}, text).channels == {"only": 4}
+
+
+def test_dimensions_by_hand() -> None:
+    mask = mf.attach(Late(), AT, channels={"text": 4, "audio": 2}, channel_dim={"text": 1, "audio": -1})
+    assert [place.channel_dim for place in mask.places] == [1, -1]
+
+
+def test_modalities_that_are_named_keep_their_order() -> None:
+    _, mask = attached(lambda m, a, b: m.fusion(a, b), modalities=["audio", "text"])
+    assert mask.channels == {"audio": 2, "text": 4}
 
 
 class Clouds(nn.Module):
