@@ -283,6 +283,7 @@ def test_a_mask_over_one_input_and_outputs_of_other_kinds() -> None:
     x = {"text": text, "audio": audio, "scale": 2.0}
     mf.attach(model, AT, x)
     assert mf.check(model, x).problems == ()
+    assert mf.check(model, (x,)).problems == ()
     single = nn.Sequential(nn.Linear(5, 4), nn.Linear(4, 2))
     assert mf.attach(single, {"only": "0"}, text).channels == {"only": 4}
 
