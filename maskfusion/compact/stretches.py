@@ -29,10 +29,7 @@ class Cat(Rule):
             known = [
                 found or Known(dim, torch.zeros(shape_of(part)[dim]).bool(), torch.zeros(shape_of(part)[dim]))
                 for part, found in zip(parts, founds, strict=True)
-                if isinstance(shape_of(part)[dim], int)
             ]
-            if len(known) < len(parts):
-                return None
             return Known(
                 dim, torch.cat([k.closed for k in known]), torch.cat([k.value.double() for k in known])
             )
@@ -91,9 +88,8 @@ class Slice(Rule):
     @override
     def needs(self, node: Node, wanted: Need, analysis: Analysis) -> Asked:
         del analysis
-        yield cast("Node", node.args[0]), self._share(node, wanted)
-        for arg in node.all_input_nodes[1:]:
-            yield arg, None
+        for arg in node.all_input_nodes:
+            yield arg, self._share(node, wanted) if arg is node.args[0] else None
 
     @staticmethod
     def _share(node: Node, wanted: Need) -> Need:

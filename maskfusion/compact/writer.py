@@ -91,13 +91,9 @@ class Writer:
             return self.stored(name, value, value)
         if node in self.given:
             return self.given[node]
-        known = self.analysis.known.get(node)
         if node in self._held and self._held[node][1] is None:
             return self._held[node][0]
-        held = self._held[node][1] if node in self._held else None
-        if held is not None and (known is None or known.dim != held.dim):
-            return self.form(node, Open(held.dim, torch.ones_like(held.mask)))
-        assert known is not None
+        known = self.analysis.known[node]
         return self.form(node, Open(known.dim, torch.ones_like(known.closed)))
 
     def form(self, node: Node, wanted: Open) -> Node:

@@ -44,6 +44,13 @@ def conv(**settings: Any) -> nn.Module:
     return nn.Conv2d(8, 4, 3, **settings)
 
 
+def half_closed() -> nn.Module:
+    """Two numbers, of which one is zero."""
+    layer = nn.PReLU(2)
+    layer.weight.data = torch.tensor([0.7, 0.0])
+    return layer
+
+
 BEHIND: dict[str, tuple[Step, dict[str, nn.Module], int | None]] = {
     "linear": (lambda m, x: m.a(x.mean((2, 3))), {"a": nn.Linear(8, 4)}, 3),
     "mean, kept": (lambda m, x: m.a(x.mean(-1, keepdim=True)), {"a": nn.Conv2d(8, 4, 1)}, 3),
@@ -131,6 +138,25 @@ BEHIND: dict[str, tuple[Step, dict[str, nn.Module], int | None]] = {
         {"a": nn.Linear(240, 4)},
         240,
     ),
+    "plus maps": (lambda m, x: m.a(x + m.l.weight.view(8, 6, 5)), {"l": nn.Linear(30, 8), "a": conv()}, 8),
+    "largest": (lambda m, x: m.a(x.max(3)[0].max(2)[0]), {"a": nn.Linear(8, 4)}, 8),
+    "mean over channels": (lambda m, x: m.a(x.mean(1).flatten(1)), {"a": nn.Linear(30, 4)}, 30),
+    "joined with what is open": (
+        lambda m, x: m.a(torch.cat([x, m.b(x)], 2)),
+        {"b": nn.Conv2d(8, 8, 1), "a": nn.Conv2d(8, 4, 1)},
+        8,
+    ),
+    "plus a map": (lambda m, x: m.a(x + m.l.weight), {"l": nn.Linear(5, 6), "a": conv()}, 8),
+    "as often as it is positive": (
+        lambda m, x: m.a(x.mean((2, 3))) * (x > 0).nonzero().shape[0],
+        {"a": nn.Linear(8, 4)},
+        3,
+    ),
+    "closed beside open": (
+        lambda m, x: m.a((x + m.b(x))[:, 1:3] * m.g.weight.view(2, 1, 1)),
+        {"b": nn.Conv2d(8, 8, 1), "g": half_closed(), "a": nn.Conv2d(2, 4, 1)},
+        1,
+    ),
     "by condition": (lambda m, x: m.a(torch.where(x > 0, x, 0.5)), {"a": conv()}, 3),
     "in halves": (lambda m, x: m.a(x.double().float()), {"a": conv()}, 3),
     "each by itself": (
@@ -183,6 +209,11 @@ BEFORE: dict[str, tuple[Step, dict[str, nn.Module], bool]] = {
     "twice": (lambda _, x: torch.cat([x, x], 2), {}, True),
     "tied": (lambda m, x: x + m.b(x), {"b": nn.Conv2d(8, 8, 1)}, False),
     "normed over channels": (lambda m, x: m.n(x), {"n": nn.GroupNorm(2, 8)}, False),
+    "each by itself, then normed": (
+        lambda m, x: m.n(m.d(x)),
+        {"d": nn.Conv2d(8, 8, 3, groups=8), "n": nn.GroupNorm(2, 8)},
+        False,
+    ),
     "transposed": (lambda m, x: m.t(x), {"t": nn.ConvTranspose2d(8, 8, 3)}, False),
     "along places": (
         lambda m, x: m.l(x).transpose(1, 2).contiguous().transpose(1, 2),
@@ -242,6 +273,45 @@ def test_a_table_of_vectors_and_channels_in_the_middle() -> None:
     small, shapes = same(Table(), torch.randint(9, (4, 5)))
     assert {shapes["words.weight"], shapes["words.weight_2"]} == {(9, 3), (9, 8)}
     assert small.report.total.parameters[1] < small.report.total.parameters[0] + 9 * 3
+
+
+def test_masks_that_cross() -> None:
+    class Crossed(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.words, self.head = nn.Embedding(9, 8), nn.Linear(8, 3)
+            self.mask = set_weight(mf.ComplementaryMask({"a": 5, "b": 3}, channel_dim=-1), OMEGA)
+            self.maps = set_weight(mf.ComplementaryMask({"a": 2, "b": 3}, channel_dim=1), [1.0, 0, 0, 1, 0])
+
+        def forward(self, words: Tensor) -> Tensor:
+            words = self.words(words)
+            return self.head(self.mask(words) * self.maps(words))
+
+    torch.manual_seed(0)
+    same(Crossed(), torch.randint(9, (4, 5)))
+
+
+@pytest.mark.parametrize(
+    ("behind", "layers"),
+    [
+        (lambda m, x: m.a(x.cos()), {"a": conv(padding=1)}),
+        (lambda m, x: F.linear(x.mean((2, 3)), m.a.weight, m.b(x).mean() * m.a.bias), {"a": nn.Linear(8, 4)}),
+        (lambda m, x: m.n(x), {"n": nn.GroupNorm(2, 8)}),
+    ],
+)
+@pytest.mark.parametrize("omega", [[0.0] * 8, [1.0] * 3 + [0.0] * 5])
+def test_all_closed_or_the_last(behind: Step, layers: dict[str, nn.Module], omega: list[float]) -> None:
+    torch.manual_seed(0)
+
+    def with_image(m: Any, x: Tensor) -> Tensor:
+        m.seen = x
+        return x
+
+    layers = {**layers, "b": nn.Identity()}
+    layers["b"].forward = lambda x: model.seen + 0 * x
+    model = Net(behind, with_image, layers)
+    set_weight(model.mask, omega)
+    same(model, torch.randn(4, 3, 6, 5))
 
 
 def test_a_batch_that_is_fixed() -> None:
