@@ -96,10 +96,12 @@ def fusion(
     return Case(model.eval(), mf.compact(model, inputs, entry="prediction"), inputs, limit)
 
 
-def attached(make: Callable[[], nn.Module], at: Mapping[str, str], closed: str, limit: float) -> Case:
+def attached(
+    make: Callable[[], nn.Module], at: Mapping[str, str], closed: str, words: int, limit: float
+) -> Case:
     """A network of tokens, with one modality closed."""
     model = make().eval()
-    inputs = {"text": torch.randint(1000, (8, 32)), "image": torch.randn(8, 64, 768)}
+    inputs = {"text": torch.randint(1000, (8, words)), "image": torch.randn(8, 64, 768)}
     close(mf.attach(model, at, inputs), closed)
     return Case(model, mf.compact(model, inputs), inputs, limit)
 
@@ -108,9 +110,9 @@ CASES: Mapping[str, Callable[[], Case]] = {
     "study, depth closed": partial(fusion, UTD_MHAD, STUDY, "depth", 0.0, 0.25),
     "study, a quarter of the channels kept": partial(fusion, UTD_MHAD, STUDY, None, 0.75, None),
     "published, a quarter of the channels kept": partial(fusion, PUBLISHED, Network(), None, 0.75, None),
-    "two towers, text closed": partial(attached, Towers, {"text": "text", "image": "image"}, "text", 0.6),
+    "two towers, text closed": partial(attached, Towers, {"text": "text", "image": "image"}, "text", 64, 0.6),
     "vision before language, vision closed": partial(
-        attached, Prefixed, {"text": "words", "image": "vision"}, "image", 0.75
+        attached, Prefixed, {"text": "words", "image": "vision"}, "image", 32, 0.75
     ),
 }
 
