@@ -6,7 +6,7 @@ from itertools import chain
 from typing import cast
 
 from torch import Tensor, nn
-from typing_extensions import Self, override
+from typing_extensions import override
 
 
 class FreshStart(nn.Module):
@@ -39,12 +39,12 @@ class LastingState(FreshStart):
     """A module whose numbers also keep their precision when it is cast."""
 
     @override
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "LastingState":
         """Move to another device as asked, but keep the precision."""
 
         def keep_precision(tensor: Tensor) -> Tensor:
             moved = fn(tensor)
             return moved if moved.dtype == tensor.dtype else tensor.to(moved.device)
 
-        apply = cast("Callable[..., Self]", super()._apply)
+        apply = cast("Callable[..., LastingState]", super()._apply)
         return apply(keep_precision, recurse)

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from maskfusion._state import FreshStart
 
@@ -33,12 +33,12 @@ class Float32State(FreshStart):
                 tensor.data = tensor.data.float()
 
     @override
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> "Float32State":
         self._settle()
         return super().train(mode)
 
     @override
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> "Float32State":
         """Move to another device as asked, and note the precision that was asked for."""
 
         def moved(tensor: Tensor) -> Tensor:
@@ -46,7 +46,7 @@ class Float32State(FreshStart):
             return there if there.dtype == tensor.dtype else tensor.to(there.device)
 
         self.precision = fn(torch.empty(0, dtype=self.precision, device=self.codebook.device)).dtype
-        apply = cast("Callable[..., Self]", super()._apply)
+        apply = cast("Callable[..., Float32State]", super()._apply)
         return apply(moved, recurse)
 
     @override

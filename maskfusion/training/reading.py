@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import Tensor
-from typing_extensions import Self
 
 from maskfusion import functional
 from maskfusion.mask.mask import ComplementaryMask, by_modality, whole
@@ -22,7 +21,7 @@ class Counts:
     opened: dict[str, int]
     widths: dict[str, int]
 
-    def __add__(self, other: Self) -> "Counts":
+    def __add__(self, other: "Counts") -> "Counts":
         """Both together; modalities of the same name become one."""
         return Counts(_added(self.opened, other.opened), _added(self.widths, other.widths))
 

@@ -85,6 +85,7 @@ def test_through_the_mask() -> None:
         torch.testing.assert_close(torch.autograd.forward_ad.unpack_dual(dual).tangent, expected.sum())
 
 
+@pytest.mark.unchecked
 @pytest.mark.usefixtures("block")
 def test_a_traced_program_is_saved_and_loaded(tmp_path: Path) -> None:
     mask = set_weight(mf.ComplementaryMask([2, 2]), [0.2, -1.0, 0.2, 0.2])
@@ -108,6 +109,7 @@ class Gated(nn.Module):
         return functional.apply_gate(x, functional.hard_gate(self.weight, 0.05), self.channel_dim)
 
 
+@pytest.mark.unchecked
 @pytest.mark.usefixtures("block")
 @pytest.mark.parametrize("channel_dim", [1, -2])
 def test_a_symbolic_trace(channel_dim: int) -> None:

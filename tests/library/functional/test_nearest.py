@@ -81,6 +81,7 @@ def test_in_every_case(make: Callable[[float], tuple[Tensor, Tensor]], scale: fl
     assert excess(z, codes, functional.nearest_code(z, codes)) < ROUNDING
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize(("make", "scale"), CASES)
 def test_in_the_kernels(
     make: Callable[[float], tuple[Tensor, Tensor]], scale: float, kernels: object
@@ -195,6 +196,7 @@ def test_an_accelerator_is_never_waited_for() -> None:
     assert nearest.search_for(codes, z)(z[0]).shape == (90,)
 
 
+@pytest.mark.unchecked
 def test_encode_goes_every_way() -> None:
     vq = quantizer(torch.randn(32, 4)).eval()
     z = torch.randn(5, 6, 4)

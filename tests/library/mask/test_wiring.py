@@ -117,6 +117,7 @@ WRONG: dict[str, tuple[Callable[[], nn.Module], Any, dict[str, Any], list[str]]]
 }
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("name", WRONG)
 def test_what_is_wrong_is_said_with_the_way(name: str) -> None:
     build, at, settings, said = WRONG[name]
@@ -357,6 +358,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any], type[Exception], str]] = {
 }
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_cannot_be_right_is_refused_and_nothing_is_changed(name: str) -> None:
     at, settings, error, said = REFUSED[name]
@@ -369,6 +371,7 @@ def test_what_cannot_be_right_is_refused_and_nothing_is_changed(name: str) -> No
     assert not any(m._forward_hooks or m._forward_pre_hooks or "forward" in vars(m) for m in model.modules())
 
 
+@pytest.mark.unchecked
 def test_a_module_in_place_of_its_path() -> None:
     model = Unusual()
     with pytest.raises(
@@ -390,6 +393,7 @@ def test_one_mask_a_layer() -> None:
     assert mf.detach(model) == ["complementary_mask", "complementary_mask_2"]
 
 
+@pytest.mark.unchecked
 def test_what_is_no_network() -> None:
     for function in (lambda: mf.attach(3, AT), lambda: mf.detach(3), lambda: mf.check(3, ())):
         with pytest.raises(TypeError, match=r"`model` \(=3\) must be a module\."):
@@ -425,6 +429,7 @@ def test_examples_that_prove_nothing(name: str) -> None:
         )
 
 
+@pytest.mark.unchecked
 def test_a_call_of_ones_own() -> None:
     model, (text, audio) = Late(), batch()
     with pytest.raises(TypeError, match=r"`call` \(=3\) must be a function of \(model, inputs by name\)\."):

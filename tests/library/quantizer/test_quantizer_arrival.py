@@ -31,6 +31,7 @@ FAMILY: dict[str, Callable[[], nn.Module]] = {
 # --- in place (Q2) ---
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("after", AFTER)
 @pytest.mark.parametrize("state", ["training", "evaluation", "frozen", "compiled"])
 @pytest.mark.parametrize("kind", FAMILY)
@@ -87,6 +88,7 @@ def test_decode_has_the_default_precision_of_where_it_was_built() -> None:
     assert vq.decode(torch.tensor([1])).dtype == torch.bfloat16
 
 
+@pytest.mark.unchecked
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int8, torch.int16, torch.int32, torch.int64])
 def test_indices_may_be_any_integers(dtype: torch.dtype) -> None:
     vq = quantizer(torch.randn(6, 4))
