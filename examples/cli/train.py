@@ -17,7 +17,7 @@ from examples.errors import UserError
 from examples.results import METRICS, EpochRecord
 from examples.results.tables import epoch_line, run_sentence
 from examples.run.folder import RunFolder
-from examples.run.hardware import Hardware, Log, first_process
+from examples.run.hardware import Hardware, Log, first_process, leave_processes
 from examples.typed import build
 
 
@@ -101,4 +101,5 @@ def run(parsed: Namespace, typed: str) -> int:
     if first_process():
         folder.finish(made, keep=True)
     console.print(run_sentence(made, METRICS[data.task]), highlight=False, soft_wrap=True)
+    leave_processes()
     return 0

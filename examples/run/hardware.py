@@ -45,3 +45,9 @@ class Hardware:
 def first_process() -> bool:
     """Whether this is the process that writes and speaks, of the several that a run may have."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
+
+
+def leave_processes() -> None:
+    """End the group of processes, if there is one: its threads may abort an interpreter that ends before them."""
+    if torch.distributed.is_available() and torch.distributed.is_initialized():
+        torch.distributed.destroy_process_group()
