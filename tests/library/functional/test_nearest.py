@@ -7,6 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch._subclasses import FakeTensorMode
 
 import maskfusion as mf
 from maskfusion import functional
@@ -216,3 +217,18 @@ def test_encode_goes_every_way() -> None:
     program = torch.export.export(Encoder(), (z[0],))
     assert "maskfusion" not in str(program.graph), "it runs without this library"
     assert torch.equal(program.module()(z[0]), expected[0])
+
+
+@pytest.mark.unchecked
+def test_under_a_transform_of_torch_func() -> None:
+    vectors, codes = torch.randn(3, 5, 4), torch.randn(7, 4)
+    found = torch.func.vmap(lambda each: functional.nearest_code(each, codes))(vectors)
+    assert torch.equal(found, torch.cdist(vectors, codes).argmin(-1))
+
+
+@pytest.mark.unchecked
+def test_of_tensors_without_numbers_the_shape_is_known() -> None:
+    with FakeTensorMode(allow_non_fake_inputs=True) as fake:
+        vectors, codes = (fake.from_tensor(torch.randn(count, 4)) for count in (5, 7))
+        found = functional.nearest_code(vectors, codes)
+    assert (found.shape, found.dtype) == ((5,), torch.int64)

@@ -3,6 +3,7 @@
 import copy
 import io
 import pickle
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -396,3 +397,12 @@ def test_features_of_every_form() -> None:
     assert bool((model(**example)["scores"] == model.head.bias).all())
     mf.detach(model)
     assert torch.equal(model(**example)["scores"], before["scores"]), "padding is nested again"
+
+
+def test_without_a_compiler_loaded_nothing_is_compiled_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch._dynamo", raising=False)
+    monkeypatch.setattr(torch.compiler, "reset", lambda: pytest.fail("it would load the compiler"))
+    model, mask, x = attached("encoders")
+    assert hears(model, x) == [True, True]
+    assert mf.detach(model) == ["complementary_mask"]
+    assert mask.kept.all()
