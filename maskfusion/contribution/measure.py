@@ -13,7 +13,7 @@ from maskfusion.contribution.absence import Absence, Batches, named, pairs, zero
 from maskfusion.contribution.calls import Call, by_mapping, call_for, players_for
 from maskfusion.contribution.metric import Metric, accuracy
 from maskfusion.contribution.result import Contributions
-from maskfusion.contribution.runs import expect_sources, run_without
+from maskfusion.contribution.runs import run_without
 from maskfusion.contribution.shapley import (
     Coalition,
     all_coalitions,
@@ -23,6 +23,7 @@ from maskfusion.contribution.shapley import (
     shapley_values,
 )
 from maskfusion.mask.find import masks_of
+from maskfusion.mask.sources import expect_sources
 from maskfusion.training.reading import read
 
 EXACT_UP_TO = 6

@@ -10,31 +10,7 @@ from torch import Tensor, nn
 from maskfusion.contribution.absence import Absence, named
 from maskfusion.contribution.calls import Call
 from maskfusion.contribution.shapley import Coalition
-
-Sources = dict[str, tuple[str, ...]]
-"""Modality -> names of its inputs."""
-
-
-def expect_sources(modalities: object, inputs: Mapping[str, Any]) -> Sources:
-    """Read the ``modalities`` argument: which inputs are taken away with each modality."""
-    if isinstance(modalities, Mapping):
-        sources = {
-            name: (found,) if isinstance(found, str) else tuple(found) for name, found in modalities.items()
-        }
-    elif isinstance(modalities, Sequence) and not isinstance(modalities, str):
-        sources = {name: (name,) for name in modalities}
-    else:
-        raise TypeError(
-            f"`modalities` (={modalities!r}) must be a sequence of names, or a mapping of modality to names."
-        )
-    names = list(chain.from_iterable(sources.values()))
-    twice = len(names) > len(set(names)) or len(modalities) > len(sources)
-    if twice or not sources or not all(sources.values()):
-        raise ValueError(f"`modalities` (={modalities!r}) must hold at least one name, and no name twice.")
-    unknown = [name for name in names if name not in inputs]
-    if unknown:
-        raise ValueError(f"`modalities` names {unknown}; the inputs are {list(inputs)}.")
-    return sources
+from maskfusion.mask.sources import Sources
 
 
 def run_without(
