@@ -33,10 +33,10 @@ def recipe(**settings: object) -> Recipe:
     return Recipe(data="toy", comparison=ROWS, **values)
 
 
-def toy(task: str = "classification", samples: int = 48) -> MultimodalData:
+def toy(task: str = "classification", samples: int = 48, size: tuple[int, int] = (8, 8)) -> MultimodalData:
     random = torch.Generator().manual_seed(0)
     target = torch.arange(samples) % 3
-    image = torch.randn(samples, 1, 8, 8, generator=random) + target[:, None, None, None]
+    image = torch.randn(samples, 1, *size, generator=random) + target[:, None, None, None]
     vector = torch.randn(samples, 5, generator=random) + target[:, None]
     order = np.arange(samples)
     if task == "segmentation":
@@ -190,6 +190,18 @@ def test_precision(tmp_path: Path, precision: str):
         "model.quantizers.i.codebook"
     ]
     assert codebook.dtype == torch.float32
+
+
+@pytest.mark.parametrize("size", [(4, 4), (8, 8), (21, 4), (21, 6), (4, 21)])
+def test_precision_of_narrow_maps(tmp_path: Path, size: tuple[int, int]):
+    """In bfloat16 PyTorch's own convolutions read memory that nobody wrote where maps are narrow."""
+    losses = []
+    for precision in ("32-true", "bf16-mixed"):
+        settings = recipe(precision=precision, epochs=1, network=replace(SMALL, dropout=0.0))
+        folder = RunFolder(tmp_path / precision)
+        run = train("concatenation", settings, toy(size=size), seed=0, folder=folder)
+        losses.append(run.epochs[0].validation["loss"])
+    assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
 @pytest.mark.slow
