@@ -44,6 +44,7 @@ from maskfusion.training.parameter_groups import parameter_groups as parameter_g
 from maskfusion.training.penalty import PenaltyHandle as PenaltyHandle
 from maskfusion.training.penalty import penalize as penalize
 from maskfusion.training.penalty import total_penalty as total_penalty
+from maskfusion.training.pool import LogarithmicPool as LogarithmicPool
 from maskfusion.training.schedules import ConstantPenalty as ConstantPenalty
 from maskfusion.training.schedules import PenaltySchedule as PenaltySchedule
 from maskfusion.training.schedules import SteeredPenalty as SteeredPenalty
@@ -64,6 +65,7 @@ __all__ = [
     "ComplementaryMask",
     "ConstantPenalty",
     "Contributions",
+    "LogarithmicPool",
     "LossTerms",
     "MaskWarning",
     "NotFiniteWarning",

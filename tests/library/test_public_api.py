@@ -139,6 +139,13 @@ SIGNATURES = {
     "ComplementaryLoss.forward": (
         "self, prediction, target, *, inputs=None, reconstructions=None, quantized=None, masks=None"
     ),
+    "LogarithmicPool": "heads, *, process_group=None",
+    "LogarithmicPool.extra_repr": "self",
+    "LogarithmicPool.fit": "self, scores, target, *, ridge=0.01, ignore_index=-100",
+    "LogarithmicPool.forward": "self, scores",
+    "LogarithmicPool.reset_parameters": "self",
+    "LogarithmicPool.shares": "property",
+    "LogarithmicPool.weights": "property",
     "LossTerms": "total, task, reconstruction, code, mask",
     "PenaltyHandle": "optimizer, masks, weight, penalty, steps",
     "PenaltyHandle.remove": "self",

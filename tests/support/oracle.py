@@ -113,3 +113,22 @@ def moving_average(
             smooth = (counts[code] + epsilon) / (total + len(codebook) * epsilon) * total
             codebook[code] = sums[code] / smooth
     return codebook, counts
+
+
+def pooled(weights: Sequence[float], scores: Sequence[Array]) -> Array:
+    """Logarithmic pool: log-probabilities, one row a sample."""
+    mixed = sum(weight * each.astype(np.float64) for weight, each in zip(weights, scores, strict=True))
+    tops = [max(row) for row in mixed]
+    sums = [
+        top + math.log(sum(math.exp(value - top) for value in row))
+        for row, top in zip(mixed, tops, strict=True)
+    ]
+    return np.array([row - total for row, total in zip(mixed, sums, strict=True)])
+
+
+def pool_objective(
+    weights: Sequence[float], scores: Sequence[Array], labels: Sequence[int], ridge: float
+) -> float:
+    """What the weights of a pool make small: mean negative log-likelihood, and the pull towards equal weights."""
+    pull = sum((weight - 1 / len(weights)) ** 2 for weight in weights)
+    return cross_entropy(pooled(weights, scores), labels) + ridge / 2 * pull

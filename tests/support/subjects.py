@@ -45,6 +45,20 @@ class Scored(nn.Module):
         )
 
 
+class Pooled(nn.Module):
+    """Two heads and their pool, fitted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heads = nn.ModuleDict({"image": nn.Linear(3, 4), "audio": nn.Linear(2, 4)})
+        scores = {name: torch.randn(8, 4, generator=torch.Generator().manual_seed(4)) for name in self.heads}
+        self.pool = mf.LogarithmicPool(self.heads).fit(scores, torch.arange(8) % 4)
+
+    def forward(self, image: Tensor, audio: Tensor) -> Tensor:
+        """Log-probabilities."""
+        return self.pool({"image": self.heads["image"](image), "audio": self.heads["audio"](audio)})
+
+
 def mask(**settings) -> nn.Module:
     """A mask with closed channels."""
     return set_weight(mf.ComplementaryMask(CHANNELS, **settings), OMEGA)
@@ -89,6 +103,7 @@ QUANTIZERS = {
 WHOLE = {
     "loss": Subject(Scored, ((5, 4), (5, 4))),
     "loss, steered": Subject(lambda: Scored(lambda mask: mf.SteeredPenalty(mask, 0.5)), ((5, 4), (5, 4))),
+    "pool": Subject(Pooled, ((3,), (2,))),
     "network": Subject(lambda: Network(tracked=True), ((3, 4, 4), (1, 4, 4))),
     "network by gradient": Subject(lambda: Network(decay=None), ((3, 4, 4), (1, 4, 4))),
 }

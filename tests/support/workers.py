@@ -17,6 +17,7 @@ import maskfusion as mf
 from maskfusion.functional.sharding import gathered
 from maskfusion.mask.find import masks_of
 from maskfusion.quantizer.codebook import Processes
+from tests.support import cure_workers
 from tests.support.helpers import Network, quantizer, set_weight
 
 STATE = ("codebook", "cluster_size", "initialized")
@@ -295,6 +296,8 @@ CHECKS: dict[str, Callable[[World], None]] = {
         sharded,
         penalised,
         penalised_in_pieces,
+        cure_workers.pool_of_unequal_parts,
+        cure_workers.pool_where_one_rank_has_nothing,
     )
 }
 

@@ -1,0 +1,178 @@
+"""The weights of a logarithmic pool: a convex problem in as many unknowns as there are heads."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from maskfusion._typing import Float, Int
+
+PIECE = 2**22
+"""Numbers of one head that are looked at together, in float64."""
+CLOSE = 1e-10
+"""A step that promises less is the last one."""
+EDGE = 1e-6
+"""A weight below that wants to go on falling is on its way to zero."""
+
+Summed = Callable[..., tuple[Tensor, ...]]
+"""Tensors -> their sums over all processes."""
+
+
+class Bowl(NamedTuple):
+    """The objective at some weights."""
+
+    height: Float[Tensor, ""]
+    slope: Float[Tensor, " heads"]
+    curvature: Float[Tensor, "heads heads"]
+
+
+def fitted(
+    scores: Sequence[Tensor],
+    target: Tensor,
+    sets: Sequence[Sequence[int]],
+    ridge: float,
+    ignore_index: int,
+    summed: Summed,
+) -> tuple[list[Tensor], Float[Tensor, " heads"], int]:
+    """The weights of the pool of each set of heads, the spread of each head's log-probabilities, and how many targets there were.
+
+    In ``sets`` each head by itself comes before the larger ones that have it.
+    """
+    (counted,) = summed((target != ignore_index).sum())
+    count = int(counted)
+    if not count:
+        raise ValueError(
+            f"`target` has nothing to fit on: it is empty, or all of it is `ignore_index` (={ignore_index})."
+        )
+    alone = torch.ones(len(scores), dtype=torch.float64, device=target.device)
+    rows = []
+    for heads in sets:
+        chosen, scale = [scores[head] for head in heads], alone[list(heads)]
+
+        def bowl(weight: Tensor, chosen: Sequence[Tensor] = chosen, scale: Tensor = scale) -> Bowl:
+            sums = summed(*_sums(weight, _pieces(chosen, scale, target, ignore_index)))
+            height, slope, curvature = (each / count for each in sums)
+            away = weight - 1 / len(weight)
+            return Bowl(
+                height + ridge / 2 * away.square().sum(),
+                slope + ridge * away,
+                curvature + ridge * torch.eye(len(weight)).to(curvature),
+            )
+
+        row = scale * lowest(bowl, torch.full_like(scale, 1 / len(heads)))
+        if len(heads) == 1:
+            alone[heads[0]] = row[0]
+        rows.append(row)
+    squares = torch.stack(
+        [
+            logs.var(2, correction=0).sum(0)
+            for logs, _ in _pieces(scores, torch.ones_like(alone), target, ignore_index)
+        ]
+    )
+    (total,) = summed(squares.sum(0))
+    return rows, (total / count).sqrt(), count
+
+
+def lowest(bowl: Callable[[Tensor], Bowl], start: Float[Tensor, " heads"]) -> Float[Tensor, " heads"]:
+    """Where a strictly convex function of weights that are not negative is lowest.
+
+    Reference: Bertsekas, Projected Newton methods for optimization problems with simple constraints, SIAM J. Control Optim. 1982.
+    """
+    weight, here, promise = start, bowl(start), torch.inf
+    while promise >= CLOSE:
+        pinned = (weight <= EDGE) & (here.slope > 0)
+        apart = torch.where(pinned[:, None] | pinned, here.curvature.diag().diag(), here.curvature)
+        step = -torch.linalg.solve(apart, here.slope)
+        weight, here, promise = _halved(bowl, weight, here, step, pinned)
+    return weight
+
+
+def _halved(
+    bowl: Callable[[Tensor], Bowl], weight: Tensor, here: Bowl, step: Tensor, pinned: Tensor
+) -> tuple[Tensor, Bowl, float]:
+    """The longest of the step, its half, its quarter and so on that keeps what it promises, and its promise."""
+    while True:
+        trial = (weight + step).clamp(min=0)
+        there = bowl(trial)
+        promise = -float((here.slope * torch.where(pinned, trial - weight, step)).sum())
+        if not there.height > here.height - 1e-4 * promise + 1e-14 * here.height.abs():
+            return trial, there, promise
+        step = step / 2
+
+
+def _sums(weight: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Negative log-likelihood of all targets, its gradient and its Hessian."""
+    height = weight.new_zeros(())
+    slope = torch.zeros_like(weight)
+    curvature = weight.new_zeros(len(weight), len(weight))
+    for logs, target in pieces:
+        pooled = torch.einsum("k,nkc->nc", weight, logs).log_softmax(1)
+        share = pooled.exp()
+        mean = torch.einsum("nc,nkc->nk", share, logs)
+        height -= pooled.gather(1, target[:, None]).sum()
+        slope += (mean - logs.gather(2, target[:, None, None].expand(-1, len(weight), 1)).squeeze(2)).sum(0)
+        around = logs - mean[:, :, None]
+        curvature += torch.einsum("njc,nkc->jk", around * share[:, None], around)
+    return height, slope, curvature
+
+
+def _pieces(
+    scores: Sequence[Tensor], scale: Tensor, target: Tensor, ignore_index: int
+) -> Iterator[tuple[Float[Tensor, "targets heads classes"], Int[Tensor, " targets"]]]:
+    """Calibrated log-probabilities and targets, some samples at a time, without what is ignored."""
+    samples = max(1, PIECE // max(1, scores[0][:1].numel()))
+    for *parts, wanted in zip(*(torch.split(each, samples) for each in (*scores, target)), strict=True):
+        kept = wanted != ignore_index
+        logs = [
+            (part.movedim(1, -1)[kept].double() * own).log_softmax(1)
+            for part, own in zip(parts, scale, strict=True)
+        ]
+        yield torch.stack(logs, 1), wanted[kept].long()
+
+
+def expect_scores(scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
+    """See that all heads give real numbers of one shape."""
+    first = next(iter(scores))
+    for name, each in scores.items():
+        if not isinstance(each, Tensor):
+            raise TypeError(f"`scores[{name!r}]` must be a tensor, got {type(each).__name__}.")
+        if not each.is_floating_point():
+            raise TypeError(f"`scores[{name!r}]` of dtype {each.dtype} must be floating point.")
+        if each.ndim < 2 or each.shape[1] < 2:
+            raise ValueError(
+                f"`scores[{name!r}]` of shape {tuple(each.shape)} must be (batch, classes, *spatial) with two classes or more; one score a "
+                f"sample becomes two with torch.stack([torch.zeros_like(score), score], dim=1)."
+            )
+        if each.shape != scores[first].shape:
+            raise ValueError(
+                f"`scores[{name!r}]` of shape {tuple(each.shape)} must have the shape of `scores[{first!r}]`, {tuple(scores[first].shape)}: "
+                f"all heads tell the same classes of the same samples."
+            )
+    return scores
+
+
+def expect_target(scores: Mapping[str, Tensor], target: object, ignore_index: int) -> None:
+    """See that the targets are classes of these scores, and that no score is NaN or inf."""
+    batch, classes, *spatial = next(iter(scores.values())).shape
+    shape = (batch, *spatial)
+    if not isinstance(target, Tensor):
+        raise TypeError(f"`target` must be a tensor, got {type(target).__name__}.")
+    if target.is_floating_point() or target.dtype == torch.bool:
+        raise TypeError(f"`target` of dtype {target.dtype} must be integers: the classes.")
+    if target.shape != shape:
+        raise ValueError(
+            f"`target` of shape {tuple(target.shape)} must have the shape of the scores without classes, {shape}."
+        )
+    kept = target[target != ignore_index]
+    if kept.numel() and not 0 <= kept.min() <= kept.max() < classes:
+        raise ValueError(
+            f"`target` from {int(kept.min())} to {int(kept.max())} must lie in [0, {classes}), or be `ignore_index` (={ignore_index})."
+        )
+    for name, each in scores.items():
+        bad = int((~each.isfinite()).any(1).sum())
+        if bad:
+            raise ValueError(
+                f"`scores[{name!r}]` has NaN or inf in {bad} of {target.numel()} places. Nothing was changed; look for NaN in the network of "
+                f"that head, and give a class that is ruled out a score that is low and finite."
+            )
