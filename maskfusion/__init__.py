@@ -51,6 +51,7 @@ from maskfusion.training.schedules import SteeredPenalty as SteeredPenalty
 from maskfusion.training.schedules import WarmupPenalty as WarmupPenalty
 from maskfusion.training.tracked import Tracked as Tracked
 from maskfusion.training.tracker import ComplementarityTracker as ComplementarityTracker
+from maskfusion.training.warm_start import warm_start as warm_start
 from maskfusion.training.watch import CollapseWarning as CollapseWarning
 from maskfusion.training.watch import MaskWarning as MaskWarning
 from maskfusion.training.watch import NotFiniteWarning as NotFiniteWarning
@@ -104,6 +105,7 @@ __all__ = [
     "ternary_gate",
     "total_penalty",
     "unit_length",
+    "warm_start",
 ]
 
 __version__ = "0.1.0.dev0"

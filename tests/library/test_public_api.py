@@ -160,6 +160,7 @@ SIGNATURES = {
     "parameter_groups": "model, *, lr, weight_decay=0.0, mask_lr=None",
     "penalize": "optimizer, model, weight=0.0001, *, penalty=signed_sum",
     "total_penalty": "model, penalty=signed_sum",
+    "warm_start": "model, parts",
     "attach": (
         "model, at, example=None, *, channels=None, side='output', entry=None, channel_dim=None, modalities=None, call=None, "
         "name='complementary_mask', **settings"
