@@ -38,6 +38,7 @@ from maskfusion.quantizer.projected import ProjectedQuantizer as ProjectedQuanti
 from maskfusion.quantizer.quantized import Quantized as Quantized
 from maskfusion.quantizer.quantizer import VectorQuantizer as VectorQuantizer
 from maskfusion.quantizer.residual import ResidualQuantizer as ResidualQuantizer
+from maskfusion.training.held_out import HeldOutMasks as HeldOutMasks
 from maskfusion.training.loss import ComplementaryLoss as ComplementaryLoss
 from maskfusion.training.loss import LossTerms as LossTerms
 from maskfusion.training.parameter_groups import parameter_groups as parameter_groups
@@ -66,6 +67,7 @@ __all__ = [
     "ComplementaryMask",
     "ConstantPenalty",
     "Contributions",
+    "HeldOutMasks",
     "LogarithmicPool",
     "LossTerms",
     "MaskWarning",

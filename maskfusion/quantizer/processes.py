@@ -1,4 +1,4 @@
-"""What several processes that share a codebook know together."""
+"""What several processes know together."""
 
 import torch
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch import distributed as dist
 
 
 class Processes:
-    """The processes that share a codebook: a group, or all there are at the moment of the call.
+    """The processes that share a codebook, a pool or Omega: a group, or all there are at the moment of the call.
 
     A deep copy shares them; a pickle forgets the group, which means nothing to another program.
     """
@@ -29,6 +29,13 @@ class Processes:
         dist.all_reduce(flat, group=self.group)
         parts = torch.split(flat, [tensor.numel() for tensor in tensors])
         return tuple(part.view(tensor.shape) for part, tensor in zip(parts, tensors, strict=True))
+
+    def averaged(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Average tensors over the processes, in the same way."""
+        if not _is_distributed():
+            return tensors
+        size = dist.get_world_size(self.group)
+        return tuple(tensor / size for tensor in self.summed(*tensors))
 
     def counted(self, count: Tensor) -> tuple[Tensor, Tensor | None]:
         """Sum of ``count`` over all processes, and over those of lower rank; None where there is one process."""

@@ -139,6 +139,9 @@ SIGNATURES = {
     "ComplementaryLoss.forward": (
         "self, prediction, target, *, inputs=None, reconstructions=None, quantized=None, masks=None"
     ),
+    "HeldOutMasks": "model, optimizer, *, process_group=None",
+    "HeldOutMasks.release": "self",
+    "HeldOutMasks.step": "self, closure, *, scaler=None",
     "LogarithmicPool": "heads, *, process_group=None",
     "LogarithmicPool.extra_repr": "self",
     "LogarithmicPool.fit": "self, scores, target, *, ridge=0.01, ignore_index=-100",

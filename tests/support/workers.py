@@ -298,6 +298,7 @@ CHECKS: dict[str, Callable[[World], None]] = {
         penalised_in_pieces,
         cure_workers.pool_of_unequal_parts,
         cure_workers.pool_where_one_rank_has_nothing,
+        cure_workers.held_out_step,
     )
 }
 
