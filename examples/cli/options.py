@@ -8,7 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 
 from examples.data.place import OnError, Place
 from examples.errors import UserError
-from examples.recipes import Recipe, Row, load_recipe, recipe_path
+from examples.recipes import Recipe, Row, is_recipe, load_recipe, recipe_path
 from examples.run.hardware import Accelerator
 
 _NO_DEFAULT = ("data", "comparison")
@@ -68,9 +68,15 @@ def add_recipe_arguments(parser: ArgumentParser) -> None:
 def parsed_recipe(parsed: Namespace) -> Recipe:
     """Return the recipe of STUDY, or that of the data set, or of the data that ships, with the keys that were given.
 
+    Options with many values take all words that follow, so a recipe that stands last among the names of rows or panels
+    becomes STUDY here.
+
     Raises:
         UserError: There is no such recipe, or a key has a wrong value; says what.
     """
+    for names in (parsed.get("rows"), parsed.get("panel")):
+        if parsed.study is None and names and len(names) > 1 and is_recipe(names[-1]):
+            parsed.study = names.pop()
     given = parsed.as_dict()
     keys = {*(key.name for key in fields(Recipe)), "panel"}
     name = given.get("study") or given.get("data", _SHIPS)

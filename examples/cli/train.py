@@ -96,6 +96,7 @@ def run(parsed: Namespace, typed: str) -> int:
         hardware=hardware,
         loggers=tuple(parsed.log),
         progress=console.is_terminal,
+        resume=not parsed.fresh,
         on_epoch=say,
     )
     if first_process():

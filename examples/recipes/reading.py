@@ -20,10 +20,15 @@ def recipe_path(name: str) -> Path:
     Raises:
         UserError: There is none; names those that ship.
     """
-    for path in (FOLDER / f"{name}.yaml", Path(name)):
+    for path in _places(name):
         if path.is_file():
             return path
     raise UserError(f"No recipe '{name}'. It must be a YAML file or one of {_names(FOLDER)}.")
+
+
+def is_recipe(name: str) -> bool:
+    """Whether `recipe_path` finds a recipe file of that name."""
+    return any(path.is_file() for path in _places(name))
 
 
 def load_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
@@ -51,6 +56,10 @@ def load_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
             merged = isinstance(values.get(key), dict) and isinstance(value, Mapping)
             values[key] = {**values[key], **value} if merged else value
         return build(Recipe, values)
+
+
+def _places(name: str) -> tuple[Path, Path]:
+    return FOLDER / f"{name}.yaml", Path(name)
 
 
 def _panel(name: str) -> dict[str, Any]:

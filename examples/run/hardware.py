@@ -1,16 +1,22 @@
 """What a run uses of the machine. It decides how long a run takes, not what comes out."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
 from typing import Literal, TypeAlias
 
 import torch
 from pydantic import NonNegativeInt, PositiveInt
 from pydantic.dataclasses import dataclass
 
+from examples.errors import UserError
 from examples.typed import KNOWN_KEYS
 
 Accelerator: TypeAlias = Literal["auto", "cpu", "gpu", "cuda", "mps", "tpu"]
 Log: TypeAlias = Literal["csv", "tensorboard"]
+PATIENCE = timedelta(minutes=10)
+"""Time that a process waits for the others at any one step. PyTorch's own half an hour is long where a machine is gone."""
 _RANKS = ("RANK", "LOCAL_RANK", "NODE_RANK", "SLURM_PROCID")  # as torchrun, Lightning and Slurm set them
 
 
@@ -45,6 +51,25 @@ class Hardware:
 def first_process() -> bool:
     """Whether this is the process that writes and speaks, of the several that a run may have."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)
+
+
+@contextmanager
+def company(hardware: Hardware) -> Iterator[None]:
+    """Say in a sentence that another process of this run has ended, or is silent for `PATIENCE`.
+
+    Raises:
+        UserError: It has.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if hardware.alone or not (isinstance(error, torch.distributed.DistError) or "gloo" in str(error)):
+            raise
+        raise UserError(
+            "Another process of this run has ended, or was not heard of for "
+            f"{PATIENCE // timedelta(minutes=1)} minutes; its own output says why. The same command, on every machine, "
+            "goes on after the last whole epoch."
+        ) from error
 
 
 def leave_processes() -> None:

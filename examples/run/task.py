@@ -16,6 +16,7 @@ from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
 from examples.data.contract import UNSCORED, Batch, MultimodalData
+from examples.errors import UserError
 from examples.methods.base import Method
 from examples.nets.model import FusionModel, FusionOutput
 from examples.recipes import Recipe
@@ -67,7 +68,17 @@ class FusionTask(LightningModule):
         self._clocks, self._before = _clocks(), (0.0, 0.0)
 
     def on_train_start(self) -> None:
-        """Let the method look at the training data before the first epoch."""
+        """Let the method look at the training data before the first epoch.
+
+        Raises:
+            UserError: The first process has other epochs behind it, so another folder.
+        """
+        done = int(self.trainer.strategy.broadcast(len(self.records)))
+        if done != len(self.records):
+            raise UserError(
+                f"`output` must be one folder that all machines share: {done} epochs are done in that of the first "
+                f"process, {len(self.records)} in that of process {self.trainer.global_rank}."
+            )
         if not self.records:
             self.method.train_start(self.model, self._data.train)
 

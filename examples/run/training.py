@@ -14,6 +14,7 @@ from lightning.fabric.utilities.warnings import PossibleUserWarning
 from lightning.pytorch import Trainer, seed_everything
 from lightning.pytorch.callbacks import Callback, EarlyStopping, ModelCheckpoint, RichProgressBar
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger
+from lightning.pytorch.strategies import DDPStrategy
 
 from examples.data.contract import MultimodalData
 from examples.errors import UserError
@@ -23,7 +24,7 @@ from examples.recipes import Recipe
 from examples.results import EpochRecord, Run
 from examples.results.statistics import finite
 from examples.run.folder import RunFolder
-from examples.run.hardware import Hardware, Log, first_process
+from examples.run.hardware import PATIENCE, Hardware, Log, company, first_process
 from examples.run.task import FusionData, FusionTask, read_records
 from maskfusion import ComplementarityTracker
 
@@ -44,6 +45,7 @@ def train(
     hardware: Hardware | None = None,
     loggers: tuple[Log, ...] = (),
     progress: bool = False,
+    resume: bool = True,
     on_epoch: Callable[[int, EpochRecord], None] = lambda *_: None,
     initialise: Callable[[FusionModel], None] = lambda _: None,
 ) -> Run:
@@ -57,16 +59,18 @@ def train(
         recipe: Method, arguments, and everything else that decides the numbers.
         data: All modalities; the method chooses.
         seed: Seed of weights and batches.
-        folder: Folder of checkpoints and logs. A run that was cut short there continues.
+        folder: Folder of checkpoints and logs.
         hardware: One process on the CPU by default. One CPU thread gives the same numbers each time.
         loggers: "csv", "tensorboard".
         progress: Whether to show a bar while an epoch runs.
+        resume: Whether a run that was cut short in `folder` continues.
         on_epoch: Function called with number and record after each epoch, in the first process only.
         initialise: Function called with the whole network before the first step, to change its start; not when a run
             goes on.
 
     Raises:
-        UserError: The epoch is to be chosen by a validation part, and there is none; or the machine lacks the hardware.
+        UserError: The epoch is to be chosen by a validation part, and there is none; the machine lacks the hardware; or
+            another process of the run is gone, or has another folder.
     """
     hardware = hardware or Hardware()
     setting = recipe.comparison[row]
@@ -80,7 +84,7 @@ def train(
             f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
         )
     batches = replace(data, train=method.learns_from(data.train))
-    with _quiet(), _convolutions(recipe.precision):
+    with _quiet(), _convolutions(recipe.precision), company(hardware):
         seed_everything(seed, verbose=False)
         model = build_model(data, recipe.network, quantise=setting.quantise)
         task = FusionTask(model, method, recipe, data, seed=seed, on_epoch=on_epoch)
@@ -88,7 +92,7 @@ def train(
         trainer = _trainer(
             recipe, folder, hardware, loggers, progress=progress, validate=data.validation is not None
         )
-        start = folder.last if folder.last.is_file() else None
+        start = folder.last if resume and folder.last.is_file() else None
         if start is None:
             initialise(model)
         trainer.fit(task, loaders, ckpt_path=start, weights_only=True)
@@ -138,7 +142,7 @@ def _trainer(
             accelerator=hardware.accelerator,
             devices=hardware.devices,
             num_nodes=hardware.nodes,
-            strategy="auto" if hardware.alone else "ddp",
+            strategy="auto" if hardware.alone else DDPStrategy(timeout=PATIENCE),
             precision=recipe.precision,
             gradient_clip_val=recipe.gradient_clip,
             max_epochs=recipe.epochs,

@@ -147,6 +147,22 @@ def test_the_recipe_may_stand_anywhere(recipe_file: Path, mfeat_root: Path, tmp_
         assert (recipe["epochs"], recipe["network"]["width"], recipe["network"]["latent"]) == (1, 6, 6)
 
 
+def test_the_recipe_may_stand_behind_names(mfeat_root: Path, tmp_path: Path, capsys):
+    """An option with many values takes the recipe too; then it is found among them."""
+    sizes = ["--seeds", "1", "--epochs", "1", "--workers", "1", "--data_options.labels", "20"]
+    sizes += ["--network.width", "4", "--network.latent", "4", "--network.codes", "4"]
+    place = ["--root", str(mfeat_root), "--output", str(tmp_path)]
+    assert main(["compare", *sizes, *place, "--panel", "paper", "--rows", "mask", "mfeat"]) == 2
+    assert "mfeat.yaml': panel 'paper' has the rows [" in " ".join(capsys.readouterr().err.split())
+    assert main(["compare", *sizes, *place, "--rows", "pix", "mfeat"]) == 0
+    results = Results.read(tmp_path / "results.json")
+    assert (list(results.rows()), results.data) == (["pix"], "mfeat")
+    assert main(["train", "--panel", "published-rivals", "rml", "--row", "pmr", "--root", "nowhere"]) == 2
+    assert "`root` (='nowhere')" in " ".join(capsys.readouterr().err.split())
+    assert main(["compare", *sizes, "--rows", "mfeat", *place]) == 2  # the only name is that of a row
+    assert "`rows` has unknown names ['mfeat']" in " ".join(capsys.readouterr().err.split())
+
+
 def test_help_of_one_command_builds_one_parser(monkeypatch: pytest.MonkeyPatch, capsys):
     for name in [name for name in sys.modules if name.startswith("examples.cli.")]:
         monkeypatch.delitem(sys.modules, name)

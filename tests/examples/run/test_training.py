@@ -219,6 +219,36 @@ def test_memory_does_not_grow_over_epochs(tmp_path: Path):
     assert max(held[2:]) <= held[1]
 
 
+def test_machines_with_a_folder_each_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The first process has two epochs behind it, this one none."""
+
+    def broadcast(_: object, value: object, src: int = 0) -> object:
+        del src
+        return 2 if type(value) is int else value
+
+    monkeypatch.setattr("lightning.pytorch.strategies.SingleDeviceStrategy.broadcast", broadcast)
+    with pytest.raises(
+        UserError,
+        match=r"must be one folder that all machines share: 2 epochs are done in that of the first process, 0 in",
+    ):
+        train("mask", recipe(), toy(), seed=0, folder=RunFolder(tmp_path))
+
+
+def test_starts_anew_where_it_shall_not_go_on(tmp_path: Path):
+    seen: list[int] = []
+    for resume, epochs in ((True, 1), (False, 2), (True, 3)):
+        train(
+            "concatenation",
+            recipe(epochs=epochs, schedule="constant"),
+            toy(),
+            seed=0,
+            folder=RunFolder(tmp_path),
+            resume=resume,
+            on_epoch=lambda number, _: seen.append(number),
+        )
+    assert seen == [1, 1, 2, 3]
+
+
 def test_the_split_is_written_by_name(tmp_path: Path):
     data = replace(toy(), names=tuple(f"clip{number}" for number in range(48)))
     train("concatenation", recipe(epochs=1), data, seed=0, folder=RunFolder(tmp_path))
