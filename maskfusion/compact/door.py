@@ -87,11 +87,11 @@ def compact(
         >>> torch.allclose(small(image=example["image"]), model(**example), atol=1e-6)
         True
         >>> print(small.report)
-               parameters  multiply-adds  bytes
-        image  248 -> 186  960 -> 720     992 -> 744
-        audio  168 -> 0    640 -> 0       672 -> 0
-        joint  101 -> 35   320 -> 120     404 -> 140
-        all    517 -> 221  1,920 -> 840   2,068 -> 884
+               parameters  multiply-adds         bytes
+        image  248 -> 186     960 -> 720    992 -> 744
+        audio    168 -> 0       640 -> 0      672 -> 0
+        joint   101 -> 35     320 -> 120    404 -> 140
+        all    517 -> 221   1,920 -> 840  2,068 -> 884
         Not needed any more: audio.
     """
     if isinstance(model, ComplementaryMask):

@@ -10,6 +10,7 @@ from torch import Tensor, fx
 from torch.utils.flop_counter import FlopCounterMode
 from typing_extensions import override
 
+from maskfusion._table import aligned
 from maskfusion.compact.program import Node
 
 Owner = Callable[[frozenset[str]], str]
@@ -73,10 +74,7 @@ class Report:
         for share in (*self.shares, self.total):
             numbers = (share.parameters, share.multiply_adds, share.bytes)
             rows.append((share.modality, *(f"{before:,} -> {after:,}" for before, after in numbers)))
-        widths = [max(len(row[column]) for row in rows) for column in range(4)]
-        lines = [
-            "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
-        ]
+        lines = aligned(rows)
         lines += [f"Not needed any more: {', '.join(self.unread)}."] if self.unread else []
         return "\n".join([*lines, *map(str, self.uncut)])
 

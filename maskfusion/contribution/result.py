@@ -7,6 +7,7 @@ from typing import Any
 
 from typing_extensions import override
 
+from maskfusion._table import aligned
 from maskfusion.contribution.shapley import Coalition
 
 NOTICEABLE = 0.02, 0.1
@@ -141,7 +142,8 @@ class Contributions:
             columns[_of("open %", path)] = self._cells(shares, ".1f")
         score = f"{self.metric} {self.with_all:.4f} with all modalities, {self.with_none:.4f} with none ({self.absent})"
         zetas = [f"{_of('zeta', path)} {zeta:.4f}" for path, zeta in self.zeta.items()]
-        return "\n".join([score, *_table(columns), *zetas, *self.contradictions])
+        lines = [[head, *cells] for head, cells in columns.items()]
+        return "\n".join([score, *aligned(list(zip(*lines, strict=True))), *zetas, *self.contradictions])
 
     def _cells(self, numbers: dict[str, float], form: str = ".4f") -> list[str]:
         """A number a modality; a dash for one that a mask does not know."""
@@ -150,19 +152,3 @@ class Contributions:
 
 def _of(name: str, path: str) -> str:
     return f"{name} of {path}" if path else name
-
-
-def _table(columns: dict[str, list[str]]) -> list[str]:
-    """Lines with the first column flush left and the others flush right."""
-    (first, *others) = [[head, *cells] for head, cells in columns.items()]
-    widths = [max(map(len, cells)) for cells in (first, *others)]
-    rows = zip(first, *others, strict=True)
-    return [
-        "  ".join(
-            [
-                row[0].ljust(widths[0]),
-                *(cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)),
-            ]
-        )
-        for row in rows
-    ]

@@ -18,7 +18,7 @@ def hard_gate(
         \frac{\partial \omega_d}{\partial \Omega_d} := 1
 
     The gradient is the identity for closed channels too (straight-through), so that a channel can open again.
-    A weight that is NaN is closed and gets no gradient.
+    A weight that is NaN is closed.
 
     Args:
         weight: Omega, shape ``(channels,)``.
@@ -35,7 +35,7 @@ def hard_gate(
     Reference: Eq. 6.
     """
     del training
-    return _zero_with_unit_gradient(weight) + (weight > threshold)
+    return _straight_through(weight, weight > threshold)
 
 
 def soft_gate(
@@ -83,8 +83,7 @@ def ternary_gate(
     Reference: the published code of the paper.
     """
     del training
-    positive, negative = weight > threshold, weight < -threshold
-    return positive.to(weight.dtype) - negative.to(weight.dtype) + _zero_with_unit_gradient(weight)
+    return _straight_through(weight, weight.sign() * (weight.abs() > threshold))
 
 
 def random_gate(p: float, *, rescale: bool = True, always: bool = False) -> Gate:
@@ -120,12 +119,17 @@ def _dropped(
     weight: Tensor, threshold: float, training: bool = False, *, p: float, scale: float, always: bool
 ) -> Tensor:
     del threshold
-    no_gradient = _zero_with_unit_gradient(weight) * 0
+    no_gradient = _straight_through(weight, torch.zeros_like(weight)) * 0
     if not (training or always):
         return torch.ones_like(weight) + no_gradient
     return torch.empty_like(weight).bernoulli_(1 - p) * scale + no_gradient
 
 
-def _zero_with_unit_gradient(weight: Tensor) -> Tensor:
-    """Zeros whose gradient with respect to ``weight`` is one where it is finite, zero elsewhere."""
-    return (weight - weight.detach()).nan_to_num(nan=0.0)
+def _straight_through(weight: Tensor, values: Tensor) -> Tensor:
+    """``values``, in the dtype of ``weight``, whose gradient ``weight`` gets unchanged.
+
+    Written over a copy of ``weight``: exact, and three operations less than by adding ``weight - weight.detach()``.
+    """
+    out = weight.clone()
+    out.detach().copy_(values)
+    return out

@@ -83,12 +83,14 @@ class AttachedMask(ComplementaryMask):
             raise TypeError(
                 f"{place}: fx.symbolic_trace sees no tensor here. Trace first, then `attach` to the traced network."
             )
-        gate = self._gate_values().to(features.device)
+        expect_features(place, features, place.width, place.channel_dim)
+        gate = self._gate_values()
+        if gate.device != features.device:
+            gate = gate.to(features.device)
         if len(place.runs) > 1:
             gate = torch.cat([gate[start:stop] for start, stop in place.runs])
-        elif place.width < sum(self.channels.values()):
+        elif place.width < gate.numel():
             gate = gate.narrow(0, place.runs[0][0], place.width)
-        expect_features(place, features, place.width, place.channel_dim)
         return multiply_channels(features, gate, place.channel_dim % features.ndim)
 
     @override

@@ -7,6 +7,7 @@ from typing import Any
 from torch import nn
 from typing_extensions import override
 
+from maskfusion._table import aligned
 from maskfusion.mask.example import Call, Example, read_example, undisturbed
 from maskfusion.mask.find import expect_hooks, masks_of
 from maskfusion.mask.listening import Heard, Masks, closing, listen
@@ -55,12 +56,7 @@ class Wiring:
         for wire in self.wires:
             said = [", ".join(wire.inputs), *("yes" if fact else "no" for fact in (wire.heard, wire.closed))]
             rows.append((wire.modality, *said, ", ".join(wire.others) or "-"))
-        widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-        lines = [
-            "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
-            for row in rows
-        ]
-        return "\n".join([*lines, *(self.problems or ["All is right."])])
+        return "\n".join([*aligned(rows, words=5), *(self.problems or ["All is right."])])
 
 
 def check(

@@ -4,11 +4,19 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import reduce
 from operator import add
-from typing import TypedDict
+from typing import TYPE_CHECKING, Any, TypedDict
+
+import torch
+from typing_extensions import override
 
 from maskfusion._checks import expect_int
-from maskfusion.mask.mask import ComplementaryMask
+from maskfusion._table import aligned
+from maskfusion.mask.mask import ComplementaryMask, by_modality
+from maskfusion.training.plot import Course, plot
 from maskfusion.training.reading import Counts, Shares, read
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class Record(TypedDict):
@@ -112,6 +120,41 @@ class Tracked:
         ):
             metrics.update({f"{name}/{modality}": share for modality, share in shares.items()})
         return metrics
+
+    def rows(self) -> list[dict[str, Any]]:
+        """The history as flat rows for a data frame: "step", "mask", "zeta", "flipped", "compl/image", "kept/image", ..."""
+        widths = self._counts().widths
+        return [
+            {name: value for name, value in record.items() if name != "complementary"}
+            | {f"compl/{name}": share for name, share in record["complementary"].items()}
+            | {f"kept/{name}": share for name, share in _counted(record, widths).kept().items()}
+            for record in self.history
+        ]
+
+    @override
+    def __str__(self) -> str:
+        """The present state as a table, for ``print``."""
+        counts = self._counts()
+        kept, shares = counts.kept(), counts.complementary()
+        rows = [("modality", "open", "of its own", "of all")]
+        rows += [
+            (name, f"{opened}/{counts.widths[name]}", f"{kept[name]:.1f} %", f"{shares[name]:.1f} %")
+            for name, opened in counts.opened.items()
+        ]
+        updates = len(self.history)
+        moves = "" if updates < 2 else ", settled" if self.settled(min(5, updates - 1)) else ", still moving"
+        return "\n".join([*aligned(rows), f"zeta {counts.zeta():.2f}; {updates} updates{moves}"])
+
+    def plot(self) -> "Figure":
+        """Draw the history, and which channels are open now, with matplotlib; as ``ComplementarityTracker.plot``."""
+        return plot({"": self._course()})
+
+    def _course(self) -> Course:
+        opened: dict[str, list[bool]] = {}
+        for mask in self._masks.values():
+            for name, channels in by_modality(mask.channels, torch.tensor(read(mask).channels)).items():
+                opened.setdefault(name, []).extend(channels.tolist())
+        return Course(self.rows(), opened)
 
     def _counts(self) -> Counts:
         return reduce(add, (read(mask).counts for mask in self._masks.values()))

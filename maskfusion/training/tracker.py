@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator
 from itertools import chain
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -13,9 +13,13 @@ from maskfusion._checks import expect_int
 from maskfusion.mask.attached import AttachedMask, MaskHook, hooks_of
 from maskfusion.mask.find import expect_masks, masks_of
 from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.training.plot import plot
 from maskfusion.training.reading import Shares, read
 from maskfusion.training.tracked import Record, Tracked
 from maskfusion.training.watch import Watch
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 class ComplementarityTracker(nn.Module):
@@ -121,6 +125,23 @@ class ComplementarityTracker(nn.Module):
                 metrics.update({f"{path}/{name}": number for name, number in one.items()})
         return metrics
 
+    def rows(self) -> list[dict[str, Any]]:
+        """The history as flat rows for a data frame, one an update and mask: "step", "mask", "zeta", "flipped", "compl/image", "kept/image", ..."""
+        return [row for path in self for row in self[path].rows()]
+
+    def plot(self) -> "Figure":
+        """Draw for each mask the open channels of each modality and zeta over the updates, and which channels are open now.
+
+        Returns:
+            The figure of matplotlib; ``tracker.plot().savefig("mask.png")`` writes it.
+
+        Raises:
+            ImportError: If there is no matplotlib.
+            RuntimeError: If there was no update yet.
+        """
+        paths = list(self)
+        return plot({path if len(paths) > 1 else "": self[path]._course() for path in paths})
+
     def update(self, step: int | None = None) -> None:
         """Append a record of each mask to ``history``.
 
@@ -196,8 +217,14 @@ class ComplementarityTracker(nn.Module):
         self._watch.resume(taken.get("said", {}), taken.get("closed", {}))
 
     @override
+    def __str__(self) -> str:
+        """The present state of each mask as a table, for ``print``."""
+        paths = list(self)
+        return "\n\n".join(f"{path}\n{self[path]}" if len(paths) > 1 else str(self[path]) for path in paths)
+
+    @override
     def extra_repr(self) -> str:
-        """What is watched, for ``print``."""
+        """What is watched."""
         return f"watches={type(self._watched[0]).__name__}, records={len(self.history)}"
 
 
