@@ -14,6 +14,7 @@ from examples.cli.options import (
 )
 from examples.data import load
 from examples.errors import UserError
+from examples.methods import create
 from examples.results import METRICS, EpochRecord
 from examples.results.tables import epoch_line, run_sentence
 from examples.run.folder import RunFolder
@@ -84,8 +85,17 @@ def run(parsed: Namespace, typed: str) -> int:
         return 0
     from examples.run.training import train  # noqa: PLC0415 - takes seconds
 
+    row = recipe.comparison[parsed.row]
+    last = create(row.method, row.arguments).schedule(recipe)
+    epochs = 1 if last is None else last.epochs
+
+    def say_stage(name: str, number: int, record: EpochRecord) -> None:
+        console.print(
+            f"first {name}: {epoch_line(number, recipe.epochs, record)}", highlight=False, soft_wrap=True
+        )
+
     def say(number: int, record: EpochRecord) -> None:
-        console.print(epoch_line(number, recipe.epochs, record), highlight=False, soft_wrap=True)
+        console.print(epoch_line(number, epochs, record), highlight=False, soft_wrap=True)
 
     made = train(
         parsed.row,
@@ -98,6 +108,7 @@ def run(parsed: Namespace, typed: str) -> int:
         progress=console.is_terminal,
         resume=not parsed.fresh,
         on_epoch=say,
+        on_stage=say_stage,
     )
     if first_process():
         folder.finish(made, keep=True)

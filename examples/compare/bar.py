@@ -67,7 +67,9 @@ class Bar:
     def show_run(self, row: str, seed: int, outcome: Run | Failure) -> None:
         """Show one run more."""
         self._finished += 1
-        self._progress.update(self._task, finished=self._finished)
+        self._progress.update(
+            self._task, completed=self._finished * self._epochs, finished=self._finished
+        )  # rows may have more epochs, or fewer
         failed = isinstance(outcome, Failure)
         what = f"failed, {outcome.error}" if isinstance(outcome, Failure) else f"{outcome.score:.1f} %"
         if failed or not self._console.is_terminal:

@@ -8,7 +8,7 @@ import torch
 from examples.compare.bar import Bar, Epoch
 from examples.data.place import Place
 from examples.recipes import Recipe
-from examples.results import Failure, Run
+from examples.results import EpochRecord, Failure, Run
 from examples.run.folder import RunFolder
 from examples.run.hardware import Hardware
 from examples.run.loading import loaded
@@ -48,22 +48,39 @@ def run_job(job: Job, tell: Tell) -> Run | Failure:
         job: Job to run.
         tell: Function called with each `Epoch`.
     """
-    from examples.run.training import train  # noqa: PLC0415 - takes seconds, and the process that waits needs none of it
+    from examples.run.training import train, train_once  # noqa: PLC0415 - takes seconds, and the process that waits needs none of it
 
     recipe, threads = job.recipe, torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         data = loaded(recipe.data, job.place, seed=job.seed, options=recipe.data_options)
-        run = train(
-            job.row,
-            recipe,
-            data if job.start is None else job.start.scored(data),
-            seed=job.seed,
-            folder=job.folder,
-            hardware=job.hardware,
-            on_epoch=lambda _, record: tell(Epoch(job.row, job.seed, record.loss["total"])),
-            initialise=(lambda _: None) if job.start is None else job.start.initialise,
-        )
+
+        def told(_: int, record: EpochRecord) -> None:
+            tell(Epoch(job.row, job.seed, record.loss["total"]))
+
+        if job.folder.shared is not None and recipe.comparison[job.row].method == "unimodal":
+            stage = job.folder.stage(job.row, job.seed, recipe)  # which other rows may begin with
+            run = train_once(
+                job.row,
+                recipe,
+                data,
+                seed=job.seed,
+                folder=stage,
+                hardware=job.hardware,
+                on_epoch=told,
+            )
+            job.folder.take(stage)
+        else:
+            run = train(
+                job.row,
+                recipe,
+                data if job.start is None else job.start.scored(data),
+                seed=job.seed,
+                folder=job.folder,
+                hardware=job.hardware,
+                on_epoch=told,
+                initialise=(lambda _: None) if job.start is None else job.start.initialise,
+            )
         job.folder.finish(run, keep=job.keep)
     except Exception as error:  # noqa: BLE001 - a failing cell is shown as failed, for any reason
         return Failure(job.row, job.seed, f"{type(error).__name__}: {' '.join(str(error).split())}")

@@ -1,6 +1,7 @@
 """A study: try the settings of every row, choose by validation, run the rows with all seeds, gather the results."""
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -74,6 +75,10 @@ class Study:
         recipe = self.recipe
         return loaded(recipe.data, self.place, seed=recipe.first_seed, options=recipe.data_options)
 
+    def stages(self) -> Path:
+        """Return the folder of stages that several rows begin with."""
+        return self.folder / "stages"
+
     def trials(self) -> list[tuple[Job, dict[str, Value]]]:
         """Return a job for each trial of each row with each tuning seed; none for rows with one trial."""
         return [
@@ -94,7 +99,8 @@ class Study:
         return [self._claimed(name, seed, chosen[name]) for name in chosen for seed in seeds]
 
     def _claimed(self, row: str, seed: int, trial: dict[str, Value], *parts: str) -> Job:
-        folder = RunFolder(self.folder.joinpath(row, *parts, f"seed-{seed}"))
+        shared = self.stages() if self.start is None else None
+        folder = RunFolder(self.folder.joinpath(row, *parts, f"seed-{seed}"), shared)
         recipe = self.recipe.of_row(row, trial)
         start = None if self.start is None else self.start(row, seed)
         folder.claim(row, seed, recipe, fresh=self.fresh, start=None if start is None else start.record())
@@ -114,6 +120,8 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         UserError: A run with other settings lies where one of these is to go.
     """
     start, recipe = time.perf_counter(), study.recipe
+    if study.fresh:
+        shutil.rmtree(study.stages(), ignore_errors=True)
     rows, trials = recipe.rows(study.rows), study.trials()
     workers = workers or os.cpu_count() or 1
     with Bar(len(trials) + len(rows) * recipe.seeds, recipe.epochs, console) as bar:
@@ -122,6 +130,8 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         chosen = {name: row.trials()[0] for name, row in rows.items() if len(row.trials()) == 1}
         chosen |= {trial.row: trial.settings for trial in measured if trial.chosen}
         made = run_all(study.jobs({name: chosen[name] for name in rows if name in chosen}), workers, bar)
+    if not study.keep:
+        shutil.rmtree(study.stages(), ignore_errors=True)
     data = study.data()
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
     outcomes = [*tried, *made]

@@ -1,6 +1,6 @@
 """The data contract: a batch is a mapping of modality name to tensor, and a target."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -209,6 +209,7 @@ def split_and_standardise(
     split: Split,
     task: Task = "classification",
     standardise: bool = True,
+    in_proportion: Collection[str] = (),
     labels: Mapping[str, Tensor] | None = None,
     names: Sequence[str] = (),
     values: Mapping[str, Sequence[str]] | None = None,
@@ -228,6 +229,8 @@ def split_and_standardise(
         split: Positions of the samples of each part.
         task: Kind of target.
         standardise: Whether to standardise; False keeps the values as they are, in the units of the data set.
+        in_proportion: Modalities whose channels are divided by one deviation, the root mean square of theirs, so that small
+            movements stay small beside large ones.
         labels: Other facts about each sample, ``(samples,)`` each.
         names: Names of the samples.
         values: Label to the words for its numbers from 0.
@@ -238,6 +241,10 @@ def split_and_standardise(
         key: statistics(column, split.train) if standardise else (torch.zeros(()), torch.ones(()))
         for key, column in columns.items()
     }
+
+    for key in in_proportion:
+        mean, std = scales[key]
+        scales[key] = mean, std.square().mean().sqrt().expand_as(std)
 
     def part(positions: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Samples:
         cut: dict[str, Column | Tensor] = {}

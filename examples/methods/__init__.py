@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 
 from examples.errors import UserError
+from examples.methods.alone_first import AloneJoinedPooled, Joined, JoinedPooled, PooledExperts
 from examples.methods.base import Method
 from examples.methods.complementary_mask import MaskedFusion
 from examples.methods.concatenation import Concatenation
@@ -34,6 +35,10 @@ METHODS: dict[str, type[Method]] = {
     "gated_literature": GatedFusion,
     "mmpareto": MMPareto,
     "weakest_first": WeakestFirst,
+    "pooled_experts": PooledExperts,
+    "joined": Joined,
+    "joined_pooled": JoinedPooled,
+    "alone_joined_pooled": AloneJoinedPooled,
 }
 
 

@@ -1,6 +1,6 @@
 """What a method is: a few hooks around one network and one training loop."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from torch import nn
 from examples.data.contract import Batch, Samples
 from examples.methods.loss import PaperLoss
 from examples.nets.model import FusionModel, FusionOutput
-from examples.recipes import LossWeights
+from examples.recipes import LossWeights, Recipe, Row
 from examples.typed import KNOWN_KEYS
 
 
@@ -29,12 +29,32 @@ class Method:
         """Choose the modalities that the network sees. Once, before it is built."""
         return list(available)
 
+    def stages(self, available: Sequence[str]) -> dict[str, Row]:
+        """Choose what is trained before this run, each as a run of its own, by name. Once, before the network is built.
+
+        Args:
+            available: Modalities of the data.
+        """
+        del available
+        return {}
+
+    def schedule(self, recipe: Recipe) -> Recipe | None:
+        """Choose how the network itself is trained; None where that is finished with the stages. Once, before it is built.
+
+        Args:
+            recipe: Recipe of the row, as the stages are trained by it.
+        """
+        return recipe
+
     def learns_from(self, train: Samples) -> Samples:
         """Choose the training samples that make the batches; the other hooks see all. Once, before training."""
         return train
 
     def configure(self, model: FusionModel) -> None:
         """Put the method's own parts into a new network. Once, before training."""
+
+    def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
+        """Take over what the stages have learned, each with its chosen weights. Once; not again when a run goes on."""
 
     def loss(self, weights: LossWeights) -> nn.Module:
         """Return what gives the `LossTerms` of ``(model, output, batch)``. Once, before training."""
@@ -45,6 +65,14 @@ class Method:
 
     def after_backward(self, model: FusionModel, output: FusionOutput, batch: Batch) -> None:
         """See or change the gradients. After every backward pass, before the step."""
+
+    def before_validation(self, model: FusionModel, validation: Iterable[Batch]) -> None:
+        """Set what the validation part decides, before it is scored. After every epoch, where there is such a part.
+
+        Args:
+            model: The network, in evaluation mode.
+            validation: All of it, in every process.
+        """
 
     def epoch_end(self, model: FusionModel, train: Samples) -> None:
         """Look at the training data once more. After every epoch."""

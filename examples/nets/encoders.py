@@ -4,6 +4,7 @@ A sequence is ``length x 1`` and a vector ``1 x 1``, so that quantisers, masks a
 knows its `grids`, the sizes of its maps from input to latent, each half of the one before; a decoder goes back along them.
 """
 
+from itertools import pairwise
 from typing import TypeAlias
 
 from torch import Tensor, nn
@@ -17,6 +18,8 @@ from examples.recipes import Network
 Grids: TypeAlias = tuple[tuple[int, ...], ...]
 
 _SMALLEST = 4
+_PLAIN_KERNEL = {1: 5, 2: 3}
+"""Width of the plain convolutions, by rank."""
 
 
 class MapEncoder(nn.Module):
@@ -86,6 +89,46 @@ class ResNetEncoder(nn.Module):
         return latent
 
 
+class PlainEncoder(nn.Module):
+    """Convolutions of stride 2, each with batch norm, and the mean over their last maps, for images and sequences.
+
+    The first has `width` channels, those between it and the last one twice as many.
+
+    Args:
+        shape: Shape of one sample, ``(channels, height, width)`` or ``(channels, length)``; any size.
+        network: Sizes.
+
+    Shape:
+        - Input: ``(batch, *shape)``
+        - Output: ``(batch, latent, 1, 1)``
+    """
+
+    def __init__(self, shape: tuple[int, ...], network: Network) -> None:
+        super().__init__()
+        channels, *sizes = shape
+        rank = len(sizes)
+        halvings = max((size - 1).bit_length() for size in sizes)
+        self.grids: Grids = tuple(
+            tuple(-(-size // 2**step) for size in sizes) for step in range(max(halvings, 1) + 1)
+        )  # the mean as further halvings, which is what a decoder can undo
+        widths = [network.width, *[2 * network.width] * network.plain_layers][: network.plain_layers - 1]
+        layers: list[nn.Module] = []
+        for before, after in pairwise([channels, *widths, network.latent]):
+            layers += [
+                CONVOLUTION[rank](
+                    before, after, _PLAIN_KERNEL[rank], stride=2, padding=_PLAIN_KERNEL[rank] // 2, bias=False
+                ),
+                NORM[rank](after),
+                nn.ReLU(inplace=True),
+            ]
+        self.layers = nn.Sequential(*layers)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode images or sequences."""
+        maps: Tensor = self.layers(x)
+        return maps.flatten(2).mean(dim=2)[:, :, None, None]
+
+
 class VectorEncoder(nn.Module):
     """A residual perceptron for vectors.
 
@@ -113,11 +156,11 @@ class VectorEncoder(nn.Module):
         return latent[:, :, None, None]
 
 
-Encoder: TypeAlias = MapEncoder | ResNetEncoder | VectorEncoder
+Encoder: TypeAlias = MapEncoder | PlainEncoder | ResNetEncoder | VectorEncoder
 
 
 def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Encoder:
-    """Return the encoder for a modality's kind: `network.encoder` for images, one of its own for the other kinds.
+    """Return the encoder for a modality's kind: vectors have their own, and so have sequences beside ResNet-18.
 
     Args:
         modality: Modality that goes in.
@@ -128,6 +171,12 @@ def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Enc
         if pooling:
             raise UserError(f"`pooling` (={pooling}) of a vector must be 0, there is nothing to pool.")
         return VectorEncoder(modality.shape[0], network)
+    if network.encoder == "plain":
+        if pooling:
+            raise UserError(
+                f"`pooling` (={pooling}) beside `encoder: plain` must be 0, its maps are pooled wholly."
+            )
+        return PlainEncoder(modality.shape, network)
     if modality.kind == "image" and network.encoder == "resnet18":
         return ResNetEncoder(modality.shape, network, pooling)
     return MapEncoder(modality.shape, network, pooling)

@@ -48,6 +48,36 @@ class ClassificationHead(nn.Module):
         return out
 
 
+class PlainHead(nn.Module):
+    """Two layers on features without a grid.
+
+    Args:
+        channels: Number of channels of the fused features.
+        classes: Number of classes.
+        network: Sizes.
+
+    Shape:
+        - Input: ``(batch, channels, 1, 1)``
+        - Output: ``(batch, classes)``
+    """
+
+    def __init__(self, channels: int, classes: int, network: Network) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Flatten(),
+            nn.Dropout(network.dropout),
+            nn.Linear(channels, network.head_hidden),
+            nn.ReLU(inplace=True),
+            nn.Dropout(network.dropout),
+            nn.Linear(network.head_hidden, classes),
+        )
+
+    def forward(self, fused: Tensor) -> Tensor:
+        """Return one score a class."""
+        out: Tensor = self.layers(fused)
+        return out
+
+
 class SegmentationHead(nn.Module):
     """Residuals on the features' grid, then convolutions on grids of twice the size, up to the target's.
 

@@ -7,13 +7,18 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
+from typing_extensions import Self
 
 from examples.data.contract import Modality, MultimodalData
+from examples.errors import UserError
 from examples.nets.decoders import build_decoder
 from examples.nets.encoders import build_encoder, latent_grid
-from examples.nets.heads import ClassificationHead, SegmentationHead
+from examples.nets.heads import ClassificationHead, PlainHead, SegmentationHead
 from examples.recipes import Network
-from maskfusion import ComplementaryMask, Quantized, VectorQuantizer
+from maskfusion import ComplementaryMask, LogarithmicPool, Quantized, VectorQuantizer
+
+JOINT = "joint"
+"""Name of the joint head in a pool; the others have the names of their modalities."""
 
 
 class FusionOutput(NamedTuple):
@@ -21,13 +26,14 @@ class FusionOutput(NamedTuple):
 
     Attributes:
         prediction: Scores, ``(batch, classes)``, or ``(batch, classes, height, width)`` for each pixel. Those of the joint
-            head; in evaluation, where the model votes, log-probabilities of all heads together.
+            head; in evaluation, where the model votes or pools, log-probabilities of all heads together.
         latents: z, ``(batch, latent, height, width)`` on each modality's own grid.
         quantized: z-hat with its indices and loss; empty without quantisers.
         reconstructions: x-tilde, in the input's shape; empty without decoders.
         features: What is fused: z-hat where there are quantisers, else z.
         fused: f, what the head reads, ``(batch, modalities * latent, height, width)``.
-        unimodal: Scores of each modality's own head, as `prediction`; empty without such heads.
+        unimodal: Scores of each modality's own head, or in evaluation of its expert, as `prediction`; empty where there are none.
+        joint: Scores of the joint head.
     """
 
     prediction: Tensor
@@ -37,6 +43,7 @@ class FusionOutput(NamedTuple):
     features: dict[str, Tensor]
     fused: Tensor
     unimodal: dict[str, Tensor]
+    joint: Tensor
 
 
 class Concatenation(nn.Module):
@@ -81,10 +88,11 @@ class FusionModel(nn.Module):
         target_shape: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        encoders = {
-            name: build_encoder(modality, network, network.pooling.get(name, 0))
+        self._make_encoder = {
+            name: partial(build_encoder, modality, network, network.pooling.get(name, 0))
             for name, modality in modalities.items()
         }
+        encoders = {name: make() for name, make in self._make_encoder.items()}
         grids = {name: latent_grid(encoder) for name, encoder in encoders.items()}
         heights, widths = zip(*grids.values(), strict=True)
         coded = modalities if quantise else {}
@@ -99,9 +107,12 @@ class FusionModel(nn.Module):
         self.fusion: nn.Module = Concatenation()
         self._make_head = partial(_build_head, classes=classes, target_shape=target_shape, network=network)
         self._grids = grids
-        self.head = self._make_head(sum(self.channels.values()), (max(heights), max(widths)))
+        self.head: nn.Module = self._make_head(sum(self.channels.values()), (max(heights), max(widths)))
         self.unimodal_heads = nn.ModuleDict()
         self._votes = False
+        self.experts = nn.ModuleDict()
+        self.pool: LogarithmicPool | None = None
+        self._at_rest: list[nn.Module] = []
 
     def add_unimodal_heads(self, *, vote: bool = False) -> None:
         """Give every modality a head of its own, of the same kind, on its own features and grid.
@@ -113,6 +124,38 @@ class FusionModel(nn.Module):
         heads = {name: self._make_head(count, self._grids[name]) for name, count in self.channels.items()}
         self.unimodal_heads = nn.ModuleDict(heads)
         self._votes = vote
+
+    def add_experts(self) -> None:
+        """Put a network of each modality alone beside the joint one, which does not learn any more, and pool all of them in evaluation."""
+        self.experts = nn.ModuleDict(
+            {
+                name: nn.Sequential(self._make_encoder[name](), self._make_head(count, self._grids[name]))
+                for name, count in self.channels.items()
+            }
+        )
+        self._rest(self.experts)
+        self.pool = LogarithmicPool([JOINT, *self.channels])
+
+    def pool_unimodal_heads(self) -> None:
+        """Give every modality a head of its own, and pool these in evaluation; there is no joint head any more."""
+        self.add_unimodal_heads()
+        self.head = nn.Identity()
+        self.pool = LogarithmicPool(self.channels)
+
+    def rest_encoders(self) -> None:
+        """Let the encoders learn no more: neither weights nor running statistics."""
+        self._rest(self.encoders)
+
+    def _rest(self, part: nn.Module) -> None:
+        part.requires_grad_(requires_grad=False)
+        self._at_rest.append(part)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode; parts that learn no more stay in evaluation mode."""
+        super().train(mode)
+        for part in self._at_rest:
+            part.eval()
+        return self
 
     @property
     def mask(self) -> ComplementaryMask | None:
@@ -133,10 +176,16 @@ class FusionModel(nn.Module):
         unimodal: dict[str, Tensor] = {
             name: head(features[name]) for name, head in self.unimodal_heads.items()
         }
-        prediction: Tensor = self.head(fused)
-        if self._votes and not self.training:
-            prediction = opinion_pool([prediction, *unimodal.values()])
-        return FusionOutput(prediction, latents, quantized, reconstructions, features, fused, unimodal)
+        joint: Tensor = self.head(fused)
+        prediction = joint
+        if not self.training:
+            unimodal |= {name: expert(inputs[name]) for name, expert in self.experts.items()}
+            if self._votes:
+                prediction = opinion_pool([joint, *unimodal.values()])
+            if self.pool is not None:
+                scores = {JOINT: joint, **unimodal}
+                prediction = self.pool({name: scores[name] for name in self.pool.heads})
+        return FusionOutput(prediction, latents, quantized, reconstructions, features, fused, unimodal, joint)
 
 
 def opinion_pool(scores: Sequence[Tensor]) -> Tensor:
@@ -176,8 +225,14 @@ def build_model(data: MultimodalData, network: Network, *, quantise: bool) -> Fu
 
 def _build_head(
     channels: int, grid: tuple[int, int], classes: int, target_shape: Sequence[int], network: Network
-) -> ClassificationHead | SegmentationHead:
+) -> ClassificationHead | PlainHead | SegmentationHead:
     match tuple(target_shape):
+        case _ if network.encoder == "plain" and target_shape:
+            raise UserError(
+                "`encoder` (='plain') pools its maps wholly; to score pixels it must be another one."
+            )
+        case () if network.encoder == "plain":
+            return PlainHead(channels, classes, network)
         case ():
             return ClassificationHead(channels, grid, classes, network)
         case (height, width):

@@ -68,7 +68,10 @@ class Skeleton:
     unseen: float | None = None
 
     def draw(self, values: Values, like: Values) -> list[Picture]:
-        """Return a picture for each sample, ``(samples, 2 or more, height, width)``, resized to the joints there are."""
+        """Return a picture for each sample, ``(samples, 2 or more, height, width)``, resized to the joints there are.
+
+        A sequence ``(samples, channels, moments)`` has the coordinates of each joint in turn.
+        """
         shown, inputs = self._joints(values), self._joints(like)
         seen = inputs[self._seen(inputs)]
         low, high = (seen.min(axis=0), seen.max(axis=0)) if len(seen) else (np.zeros(2), np.ones(2))
@@ -93,6 +96,10 @@ class Skeleton:
     def _joints(self, values: Values) -> NDArray[np.float64]:
         """Return x and y, y downwards, ``(samples, moments shown, joints, 2)``."""
         size = (self.moments, self.body.joints)
+        if values.ndim == 3:
+            samples, channels, length = values.shape
+            by_joint = values.reshape(samples, self.body.joints, channels // self.body.joints, length)
+            values = by_joint.transpose(0, 2, 3, 1)
         maps = torch.from_numpy(np.ascontiguousarray(values[:, :2]))
         if maps.shape[2:] != size:
             maps = interpolate(maps, size=size, mode="bilinear", align_corners=False, antialias=True)

@@ -12,7 +12,7 @@ from examples.errors import UserError
 from examples.typed import KNOWN_KEYS, explained
 
 Value: TypeAlias = bool | int | float | str
-ROW_SETTINGS = ("optimizer", "learning_rate", "mask_learning_rate", "weight_decay", "gradient_clip")
+ROW_SETTINGS = ("epochs", "optimizer", "learning_rate", "mask_learning_rate", "weight_decay", "gradient_clip")
 """Keys of a recipe that a row may set for itself: how it is trained. What it is measured on is the same for all."""
 _ARGUMENT = "arguments."
 
@@ -22,7 +22,9 @@ class Network:
     """Sizes of the network; the defaults are the published ones.
 
     Args:
-        encoder: Encoder of images: "vqvae", the published convolutions, or "resnet18". Sequences and vectors keep their own.
+        encoder: Encoder of images: "vqvae", the published convolutions, or "resnet18"; sequences keep their own beside both.
+            "plain" is for images and sequences, a few convolutions of stride 2 with batch norm and the mean over their
+            maps; its head has two layers. Vectors always keep their own.
         pooling: Modality name to extra max-pools of stride 2 in its encoder, 0 when not named; its decoder undoes
             them. The published spectrogram has one.
         width: Channels inside encoders and decoders.
@@ -35,13 +37,14 @@ class Network:
         restart: A code used less than this share of its fair part starts anew.
         resnet_width: Channels of the first stage of ResNet-18; each stage has twice as many as the one before.
         resnet_stages: Stages of ResNet-18, 2 to 4; with fewer the latent's grid is finer.
+        plain_layers: Convolutions of a plain encoder.
         head_width: Channels inside the head.
         head_residual_width: Channels inside a residual block of the head.
         head_hidden: Width of the head's hidden layer.
         dropout: Dropout in the head.
     """
 
-    encoder: Literal["vqvae", "resnet18"] = "vqvae"
+    encoder: Literal["vqvae", "resnet18", "plain"] = "vqvae"
     pooling: dict[str, NonNegativeInt] = field(default_factory=dict)
     width: PositiveInt = 128
     residual_width: PositiveInt = 32
@@ -53,6 +56,7 @@ class Network:
     restart: NonNegativeFloat = 0.05
     resnet_width: PositiveInt = 64
     resnet_stages: Annotated[int, Field(ge=2, le=4)] = 4
+    plain_layers: PositiveInt = 3
     head_width: PositiveInt = 32
     head_residual_width: PositiveInt = 8
     head_hidden: PositiveInt = 256
@@ -137,8 +141,9 @@ class Recipe:
         epochs: Passes over the training data.
         batch_size: Samples in a step, over all processes.
         optimizer: Adam with decoupled weight decay, or stochastic gradient descent with momentum 0.9.
-        learning_rate: Learning rate at the start.
-        schedule: The rate falls to zero along a cosine, or stays.
+        learning_rate: Learning rate at the start, of one cycle the highest.
+        schedule: The rate falls to zero along a cosine, or stays, or rises first, through the first three tenths of all
+            steps (one cycle: L. Smith and N. Topin, "Super-Convergence", 2019; PyTorch's defaults).
         weight_decay: Weight decay of everything but Omega.
         mask_learning_rate: Learning rate of Omega; the same when not given.
         gradient_clip: Largest norm of the gradient of all weights together.
@@ -159,7 +164,7 @@ class Recipe:
     batch_size: PositiveInt = 32
     optimizer: Literal["adamw", "sgd"] = "adamw"
     learning_rate: PositiveFloat = 1e-3
-    schedule: Literal["cosine", "constant"] = "cosine"
+    schedule: Literal["cosine", "constant", "one-cycle"] = "cosine"
     weight_decay: NonNegativeFloat = 0.0
     mask_learning_rate: Annotated[float | None, Field(gt=0)] = None
     gradient_clip: Annotated[float | None, Field(gt=0)] = None

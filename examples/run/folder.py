@@ -1,12 +1,15 @@
 """The folder of one run: what it was asked for, how far it is, and what came out."""
 
+import hashlib
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
 from pydantic import TypeAdapter
 
 from examples.errors import UserError
@@ -31,9 +34,31 @@ class RunFolder:
 
     Args:
         path: The folder.
+        shared: Folder for stages that several runs may need, so that each is trained once; by default they are in the run's own.
     """
 
     path: Path
+    shared: Path | None = None
+
+    def stage(self, name: str, seed: int, recipe: Recipe) -> "RunFolder":
+        """Return the folder of a stage of this run.
+
+        Args:
+            name: Name of the stage, the only row of `recipe`.
+            seed: Seed of the run.
+            recipe: All settings of the stage.
+        """
+        if self.shared is None:
+            return RunFolder(self.path / name)
+        plan = json.dumps(_plan(name, seed, recipe), sort_keys=True)
+        return RunFolder(self.shared / f"{name}-{hashlib.sha256(plan.encode()).hexdigest()[:16]}")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other processes of the same command from working on this run at the same time."""
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(f"{self.path}.lock"):
+            yield
 
     @property
     def last(self) -> Path:
@@ -73,15 +98,7 @@ class RunFolder:
         """
         if fresh:
             self.clear()
-        settings = {key: value for key, value in asdict(recipe).items() if key not in RECIPE_ONLY}
-        plan = {
-            "row": row,
-            "seed": seed,
-            **asdict(recipe.comparison[row]),
-            **settings,
-            "versions": versions(),
-            **({"start": start} if start else {}),
-        }
+        plan = {**_plan(row, seed, recipe), **({"start": start} if start else {})}
         plan = json.loads(json.dumps(plan))
         known = self._known()
         differ = sorted(key for key in plan | known if plan.get(key) != known.get(key)) if known else []
@@ -111,6 +128,12 @@ class RunFolder:
         """Return what came out; None where the run is not finished."""
         path = self.path / _RESULT
         return read(Run, path, "python -m examples train") if path.is_file() else None
+
+    def take(self, other: "RunFolder") -> None:
+        """Take over the checkpoints and the split of the same run in another folder, which keeps them."""
+        for path in (other.last, other.best, other.split):
+            if path.is_file():
+                shutil.copyfile(path, self.path / path.name)
 
     def chosen(self, select: str) -> Path:
         """Return the checkpoint with the weights that were scored, or the last one of a run that was cut short.
@@ -154,3 +177,9 @@ class RunFolder:
             return {}
         with explained(dict, f"'{path}'"):
             return TypeAdapter(dict[str, Any]).validate_json(path.read_bytes())
+
+
+def _plan(row: str, seed: int, recipe: Recipe) -> dict[str, Any]:
+    """Return everything that decides the numbers of a run."""
+    settings = {key: value for key, value in asdict(recipe).items() if key not in RECIPE_ONLY}
+    return {"row": row, "seed": seed, **asdict(recipe.comparison[row]), **settings, "versions": versions()}

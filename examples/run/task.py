@@ -104,6 +104,13 @@ class FusionTask(LightningModule):
         self.method.after_backward(self.model, *self._last)
         del self._last
 
+    def on_validation_start(self) -> None:
+        """Let the method set what the validation part decides."""
+        part = self._data.validation
+        if part is not None:
+            batches = part.loader(_SCORED_AT_ONCE * self._recipe.batch_size)
+            self.method.before_validation(self.model, map(self._here, batches))
+
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Add one batch to task loss and score."""
         del batch_idx
@@ -142,6 +149,24 @@ class FusionTask(LightningModule):
         del batch_idx
         self.score.update(self.model(batch.inputs).prediction, batch.target)
 
+    def record_untrained(self, batches: Iterable[Batch]) -> None:
+        """Note what a network that does not train ends with, as an epoch would.
+
+        Args:
+            batches: Batches of the training part.
+        """
+        self.model.eval()
+        with torch.no_grad():
+            self._terms = [
+                torch.stack(self.criterion(self.model, self.model(batch.inputs), batch))
+                for batch in map(self._here, batches)
+            ]
+        record = self._record(dict(zip(LossTerms._fields, self._mean(self._terms), strict=True)), {})
+        self._terms.clear()
+        self.records.append(record)
+        if self.trainer.is_global_zero:
+            self._on_epoch(len(self.records), record)
+
     def on_test_epoch_end(self) -> None:
         """Note the score of the test part, percent."""
         self.test_score = self._scored()
@@ -163,7 +188,13 @@ class FusionTask(LightningModule):
         if recipe.schedule == "constant":
             return optimizer
         steps = int(self.trainer.estimated_stepping_batches)
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+        scheduler = (
+            torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, T_max=steps)
+            if recipe.schedule == "cosine"
+            else torch.optim.lr_scheduler.OneCycleLR(
+                optimizer, [group["lr"] for group in optimizer.param_groups], total_steps=steps
+            )
+        )
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -193,17 +224,18 @@ class FusionTask(LightningModule):
         """Return the score of this network, percent, with one modality there and the others at zero, their mean."""
         self.model.eval()
         metrics = {name: metric_of(self._data).to(self.device) for name in self.model.channels}
-        for batch in batches:
-            inputs, target = (
-                {key: value.to(self.device) for key, value in batch.inputs.items()},
-                batch.target.to(self.device),
-            )
+        for inputs, target in map(self._here, batches):
             for name, metric in metrics.items():
                 there = {
                     key: value if key == name else torch.zeros_like(value) for key, value in inputs.items()
                 }
                 metric.update(self.model(there).prediction, target)
         return {name: 100 * float(metric.compute()) for name, metric in metrics.items()}
+
+    def _here(self, batch: Batch) -> Batch:
+        """Return a batch on the device of the network."""
+        inputs = {name: values.to(self.device) for name, values in batch.inputs.items()}
+        return Batch(inputs, batch.target.to(self.device))
 
     def _mean(self, rows: list[Tensor]) -> list[float]:
         if not rows:

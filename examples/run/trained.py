@@ -1,5 +1,6 @@
 """A run that was trained before: its network with the chosen weights, its data, and what is known of it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -11,7 +12,7 @@ from examples.errors import UserError
 from examples.methods import create
 from examples.methods.base import Method
 from examples.nets.model import FusionModel, build_model
-from examples.recipes import Recipe, Row
+from examples.recipes import Network, Recipe, Row
 from examples.results import EpochRecord, Run
 from examples.run.folder import RECIPE_ONLY, RunFolder
 from examples.run.loading import loaded
@@ -69,13 +70,7 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
     method = create(setting.method, setting.arguments)
     data = loaded(recipe.data, place, seed=plan["seed"], options=recipe.data_options)
     data = data.select(method.inputs(list(data.modalities)))
-    model = build_model(data, recipe.network, quantise=setting.quantise)
-    method.configure(model)
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    weights = checkpoint["state_dict"]
-    model.load_state_dict(
-        {name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)}
-    )
     return Trained(
         folder=folder,
         row=plan["row"],
@@ -84,10 +79,36 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
         versions=plan["versions"],
         data=data,
         method=method,
-        model=model.eval(),
+        model=network_of(checkpoint, method, data, recipe.network, quantise=setting.quantise),
         epochs=read_records(checkpoint) if result is None else result.epochs,
         result=result,
     )
+
+
+def network_of(
+    checkpoint: Mapping[str, Any],
+    method: Method,
+    data: MultimodalData,
+    network: Network,
+    *,
+    quantise: bool,
+) -> FusionModel:
+    """Build a network again, with its weights, in evaluation mode on the CPU.
+
+    Args:
+        checkpoint: Checkpoint of its run.
+        method: Method of the run.
+        data: The modalities that the network sees.
+        network: Sizes.
+        quantise: Whether there are quantisers and decoders.
+    """
+    model = build_model(data, network, quantise=quantise)
+    method.configure(model)
+    weights = checkpoint["state_dict"]
+    model.load_state_dict(
+        {name.removeprefix(_PREFIX): value for name, value in weights.items() if name.startswith(_PREFIX)}
+    )
+    return model.eval()
 
 
 def _recipe(plan: dict[str, Any], folder: RunFolder) -> Recipe:

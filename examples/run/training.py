@@ -3,8 +3,9 @@
 import logging
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from lightning.pytorch.strategies import DDPStrategy
 from examples.data.contract import MultimodalData
 from examples.errors import UserError
 from examples.methods import create
+from examples.methods.base import Method
 from examples.nets.model import FusionModel, build_model
 from examples.recipes import Recipe
 from examples.results import EpochRecord, Run
@@ -26,6 +28,7 @@ from examples.results.statistics import finite
 from examples.run.folder import RunFolder
 from examples.run.hardware import PATIENCE, Hardware, Log, company, first_process
 from examples.run.task import FusionData, FusionTask, read_records
+from examples.run.trained import network_of
 from maskfusion import ComplementarityTracker
 
 LOGGERS: dict[Log, type[CSVLogger] | type[TensorBoardLogger]] = {
@@ -47,9 +50,12 @@ def train(
     progress: bool = False,
     resume: bool = True,
     on_epoch: Callable[[int, EpochRecord], None] = lambda *_: None,
+    on_stage: Callable[[str, int, EpochRecord], None] = lambda *_: None,
     initialise: Callable[[FusionModel], None] = lambda _: None,
 ) -> Run:
     """Train one row of the table with one seed, score the chosen weights once on the test part.
+
+    What the method wants trained first is trained first, each stage in a folder of its own; its time counts.
 
     After every epoch ``last.ckpt`` holds everything that is needed to go on. A run that was killed and goes on
     gives the same numbers, up to the seconds, as one that was not.
@@ -65,6 +71,7 @@ def train(
         progress: Whether to show a bar while an epoch runs.
         resume: Whether a run that was cut short in `folder` continues.
         on_epoch: Function called with number and record after each epoch, in the first process only.
+        on_stage: Function called with the name of a stage, and number and record, after each epoch of it.
         initialise: Function called with the whole network before the first step, to change its start; not when a run
             goes on.
 
@@ -83,6 +90,11 @@ def train(
         raise UserError(
             f"`select` (='validation') needs a validation part; '{data.name}' is split without one."
         )
+    runs, networks = _train_stages(
+        method, recipe, data, seed=seed, folder=folder, hardware=hardware, on_stage=on_stage
+    )
+    last = method.schedule(recipe)
+    recipe = recipe if last is None else last
     batches = replace(data, train=method.learns_from(data.train))
     with _quiet(), _convolutions(recipe.precision), company(hardware):
         seed_everything(seed, verbose=False)
@@ -94,8 +106,12 @@ def train(
         )
         start = folder.last if resume and folder.last.is_file() else None
         if start is None:
+            method.start(model, networks)
             initialise(model)
-        trainer.fit(task, loaders, ckpt_path=start, weights_only=True)
+        if last is None:
+            _complete(task, trainer, loaders, folder)
+        else:
+            trainer.fit(task, loaders, ckpt_path=start, weights_only=True)
         chosen = len(task.records)
         if recipe.select == "validation":
             chosen = _load_best(task, folder.best)
@@ -111,12 +127,80 @@ def train(
         chosen=chosen,
         parameters=sum(weights.numel() for weights in model.parameters()),
         alone=alone,
-        seconds=task.seconds,
-        processor_seconds=task.processor_seconds,
+        seconds=task.seconds + sum(run.seconds for run in runs),
+        processor_seconds=task.processor_seconds + sum(run.processor_seconds for run in runs),
         epochs=task.records,
         left_out=dict(data.left_out),
         **_shares(model, task.tracker),
     )
+
+
+def train_once(
+    row: str,
+    recipe: Recipe,
+    data: MultimodalData,
+    *,
+    seed: int,
+    folder: RunFolder,
+    hardware: Hardware,
+    on_epoch: Callable[[int, EpochRecord], None],
+) -> Run:
+    """Return what `train` does, from its folder where it is finished; its checkpoints stay. Others that want the same run wait.
+
+    Args:
+        row: Name of the row in the recipe.
+        recipe: Recipe of that row.
+        data: All modalities.
+        seed: Seed of weights and batches.
+        folder: Folder of the run.
+        hardware: Parts of the machine to use.
+        on_epoch: Function called with number and record after each epoch.
+
+    Raises:
+        UserError: The folder holds a run with other settings.
+    """
+    with folder.alone() if first_process() else nullcontext():
+        run = folder.claim(row, seed, recipe) if first_process() else folder.read_result()
+        if run is None:
+            run = train(row, recipe, data, seed=seed, folder=folder, hardware=hardware, on_epoch=on_epoch)
+            if first_process():
+                folder.finish(run, keep=True)
+    return run
+
+
+def _train_stages(
+    method: Method,
+    recipe: Recipe,
+    data: MultimodalData,
+    *,
+    seed: int,
+    folder: RunFolder,
+    hardware: Hardware,
+    on_stage: Callable[[str, int, EpochRecord], None],
+) -> tuple[list[Run], dict[str, FusionModel]]:
+    """Train what the method wants trained first, where that is not done yet; return results and networks."""
+    runs, networks = [], {}
+    for name, row in method.stages(list(data.modalities)).items():
+        own = replace(recipe, comparison={name: row})
+        where = folder.stage(name, seed, own)
+        run = train_once(
+            name, own, data, seed=seed, folder=where, hardware=hardware, on_epoch=partial(on_stage, name)
+        )
+        runs.append(run)
+        path = where.best if own.select == "validation" else where.last
+        checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        alone = create(row.method, row.arguments)
+        seen = data.select(alone.inputs(list(data.modalities)))
+        networks[name] = network_of(checkpoint, alone, seen, own.network, quantise=row.quantise)
+    return runs, networks
+
+
+def _complete(task: FusionTask, trainer: Trainer, loaders: FusionData, folder: RunFolder) -> None:
+    """Do once what each epoch ends with, for a network that is finished with its stages, and keep it as one epoch would."""
+    trainer.validate(task, loaders, verbose=False)
+    task.record_untrained(loaders.data.train.loader(loaders.batch_size))
+    for path in (folder.best, folder.last):
+        trainer.save_checkpoint(path, weights_only=True)
 
 
 def _trainer(

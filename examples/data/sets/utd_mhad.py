@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -62,6 +62,7 @@ ACTIONS = (
 _CLIPS, _ACTIONS, _SUBJECTS = 861, len(ACTIONS), 8
 _TRAINING = (1, 3, 5, 7)
 _SIZE = 32
+_SPINE = 2  # number of the joint in the middle of the spine, from 0
 
 
 def load_utd_mhad(
@@ -71,11 +72,15 @@ def load_utd_mhad(
     modalities: Sequence[str] = ("depth", "skeleton"),
     validation: Sequence[int] | int = (),
     training: Sequence[int] = (),
+    skeleton: Literal["map", "sequence"] = "map",
 ) -> MultimodalData:
     """Return depth and skeleton as images, the wrist's sensor as a sequence: test on subjects 2, 4, 6, 8.
 
     Depth keeps its 16 frames as channels. The skeleton's channels are x, y and z, its height is time and its
     width the joints. Both are resized to 32 x 32.
+
+    As a sequence the skeleton has 60 channels, x, y and z of each joint in turn, at 48 moments, from where the middle of the
+    spine is at first; they are standardised in proportion.
 
     Args:
         place: Folder of ``utd_mhad.npz``, or the file; or of the official ``.mat`` files, which are decoded once.
@@ -84,6 +89,7 @@ def load_utd_mhad(
         validation: Odd subjects that choose the epoch; the other odd ones are learned from. Or how many of them: seed 0
             begins with subject 1, seed 1 with 3, seed 4 with 1 again.
         training: Only these odd subjects are learned from; all that do not choose the epoch when none are named.
+        skeleton: Whether the skeleton is an image or a sequence.
     """
     unknown = [name for name in modalities if name not in KINDS]
     if unknown or not modalities:
@@ -99,15 +105,22 @@ def load_utd_mhad(
         raise UserError(
             f"`validation` (={list(validation)}) must be odd subjects; the even ones are the test."
         )
+    if skeleton not in ("map", "sequence"):
+        raise UserError(f"`skeleton` (='{skeleton}') must be 'map' or 'sequence'.")
     arrays, left_out = _read(place, modalities)
+    curves = {"skeleton"} if skeleton == "sequence" else set()
     subject = arrays["subject"]
     return split_and_standardise(
         "utd-mhad",
-        {name: _prepared(name, torch.as_tensor(arrays[name]).float()) for name in modalities},
+        {
+            name: _curves(values) if name in curves else _prepared(name, values)
+            for name, values in ((name, torch.as_tensor(arrays[name]).float()) for name in modalities)
+        },
         torch.as_tensor(arrays["action"]),
-        kinds={name: KINDS[name] for name in modalities},
+        kinds={name: "sequence" if name in curves else KINDS[name] for name in modalities},
         classes=ACTIONS,
         split=_split(subject, validation, training),
+        in_proportion=curves & set(modalities),
         labels={"subject": torch.as_tensor(subject)},
         left_out=left_out,
     )
@@ -175,3 +188,9 @@ def _prepared(name: str, values: Tensor) -> Tensor:
         return values.transpose(1, 2)
     maps = values.permute(0, 3, 1, 2) if name == "skeleton" else values
     return interpolate(maps, size=(_SIZE, _SIZE), mode="bilinear", align_corners=False, antialias=True)
+
+
+def _curves(skeleton: Tensor) -> Tensor:
+    """Return ``(clips, 60, 48)`` from ``(clips, 48, 20, 3)``."""
+    still = skeleton[:, :1, _SPINE : _SPINE + 1]
+    return (skeleton - still).flatten(2).transpose(1, 2).contiguous()

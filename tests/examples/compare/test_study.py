@@ -11,7 +11,9 @@ import pytest
 from examples.__main__ import main
 from examples.data import load
 from examples.data.contract import MultimodalData
-from examples.results import Results
+from examples.recipes import Recipe
+from examples.results import Results, Run
+from examples.run.folder import RunFolder
 from tests.examples.cli.test_commands import ENVIRONMENT, numbers, run
 
 
@@ -119,3 +121,55 @@ def test_a_data_set_is_read_once_for_each_seed(
     rows = ("--rows", "pix", "concatenation", "--epochs", "1")
     assert run(recipe_file, mfeat_root, tmp_path / "out", "--workers", "1", *rows) == 0
     assert seeds == [0, 1]
+
+
+STAGED = """
+data: utd-mhad
+data_options: {modalities: [skeleton, inertial], validation: 1}
+seeds: 2
+epochs: 2
+batch_size: 9
+select: validation
+network: {encoder: plain, width: 4, latent: 6, head_hidden: 8}
+comparison:
+  skeleton: {method: unimodal, quantise: false, arguments: {modality: skeleton}}
+  inertial: {method: unimodal, quantise: false, arguments: {modality: inertial}}
+  pooled: {method: pooled_experts, quantise: false}
+  faster: {method: joined, quantise: false, settings: {learning_rate: 0.01}}
+"""
+
+
+def test_rows_that_begin_alone_share_what_they_begin_with(
+    recipe_file: Path,
+    tmp_path: Path,
+    utd_arrays: dict[str, np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+):
+    from examples.run import training
+
+    root = tmp_path / "utd"
+    root.mkdir()
+    subjects = np.repeat(np.array([1, 2, 3], dtype="uint8"), 18)
+    np.savez_compressed(root / "utd_mhad.npz", **{**utd_arrays, "subject": subjects})
+    recipe_file.write_text(STAGED)
+    trained, before = [], training.train
+
+    def counted(row: str, recipe: Recipe, *arguments: object, **more: object) -> Run:
+        trained.append((row, recipe.learning_rate, more["seed"]))
+        return before(row, recipe, *arguments, **more)
+
+    monkeypatch.setattr(training, "train", counted)
+    kept, other = tmp_path / "kept", tmp_path / "other"
+    assert run(recipe_file, root, kept, "--workers", "1", "--keep") == 0
+    assert len(trained) == len(set(trained)) == 4 * 2 + 2 * 2, "each once, and anew at another rate"
+    for row in ("skeleton", "pooled", "faster"):
+        assert RunFolder(kept / row / "seed-1").best.is_file()
+    assert len(list((kept / "stages").glob("*/best.ckpt"))) == 8
+    assert run(recipe_file, root, other, "--workers", "1") == 0
+    assert not list(other.rglob("*.ckpt"))
+    assert numbers(kept) == numbers(other)
+    runs = {(made.row, made.seed): made for made in Results.read(kept / "results.json").runs}
+    assert runs["pooled", 0].seconds > runs["skeleton", 0].seconds + runs["inertial", 0].seconds
+    del trained[:]
+    assert run(recipe_file, root, kept, "--workers", "1", "--fresh") == 0
+    assert len(trained) == 12

@@ -20,6 +20,7 @@ from examples.run.training import train
 from tests.examples.data import crema_d_files as crema_d
 from tests.examples.data.clip_files import tone, write_clip
 from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz, write_svhn
+from tests.examples.data.grid_files import grid_arrays, write_grid
 from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits
 from tests.examples.data.penn_files import annotation, write_frames, write_labels
 from tests.examples.data.sets import test_cwfid as cwfid
@@ -34,6 +35,7 @@ FEWER: dict[str, dict[str, object]] = {
     "av-digits": {**PAIRS, "speakers": []},  # those that recipes name are not in the small files
     "utd-mhad": {"training": []},
     "cwfid": {"validation": 1},
+    "grid": {"validation": 4, "test": 6},
     "penn-action": {"validation": 0.25},
 }
 
@@ -79,6 +81,10 @@ def make_cwfid(root: Path) -> None:
         cwfid.write_image(root, number)
 
 
+def make_grid(root: Path) -> None:
+    write_grid(root, *grid_arrays(sentences=40))
+
+
 def make_utd_mhad(root: Path) -> None:
     """Give the clips of the fixture to all eight subjects, so that one can be held out."""
     path = root / "utd_mhad.npz"
@@ -95,6 +101,7 @@ MAKE: dict[str, Callable[[Path], None]] = {
     "digits": make_digits,
     "av-digits": make_av_digits,
     "cwfid": make_cwfid,
+    "grid": make_grid,
     "utd-mhad": make_utd_mhad,
 }
 

@@ -131,7 +131,8 @@ def test_missing_argument_is_named():
 
 def test_unknown_method():
     with pytest.raises(
-        UserError, match=r"`method` \(='magic'\) must be one of \['complementary_mask', 'concat"
+        UserError,
+        match=r"`method` \(='magic'\) must be one of \['alone_joined_pooled', 'complementary_mask', 'concat",
     ):
         create("magic", {})
 

@@ -8,7 +8,7 @@ from examples.data.contract import UNSCORED, Modality
 from examples.errors import UserError
 from examples.nets.decoders import build_decoder
 from examples.nets.encoders import build_encoder, latent_grid
-from examples.nets.heads import ClassificationHead, SegmentationHead
+from examples.nets.heads import ClassificationHead, PlainHead, SegmentationHead
 from examples.nets.model import Concatenation, FusionModel
 from examples.recipes import Network
 from examples.typed import build
@@ -27,6 +27,7 @@ SIZES = {
 }
 SMALL = Network(**SIZES)
 RESNET = Network(**SIZES, encoder="resnet18")
+PLAIN = Network(**SIZES, encoder="plain")
 KINDS = {
     "image": (Modality("image", (3, 16, 15)), (4, 3)),
     "tall": (Modality("image", (1, 21, 4)), (5, 1)),
@@ -94,6 +95,48 @@ def test_resnet_is_for_images_only():
 def test_too_small_to_halve_twice(modality: Modality):
     with pytest.raises(UserError, match=r"`shape` .* must be at least 4 wide"):
         build_encoder(modality, SMALL)
+
+
+@pytest.mark.parametrize("layers", [1, 3, 4])
+@pytest.mark.parametrize("shape", [(1, 19, 19), (8, 24, 48), (3, 1, 5), (6, 29), (6, 1)])
+def test_plain_encoder_pools_wholly(shape: tuple[int, ...], layers: int):
+    modality = Modality("image" if len(shape) == 3 else "sequence", shape)
+    encoder = build_encoder(modality, Network(**SIZES, encoder="plain", plain_layers=layers)).eval()
+    x = torch.randn(2, *shape)
+    latent = encoder(x)
+    assert latent.shape == (2, SMALL.latent, 1, 1)
+    assert latent_grid(encoder) == (1, 1)
+    assert sum(isinstance(layer, nn.Conv1d | nn.Conv2d) for layer in encoder.modules()) == layers
+    assert build_decoder(modality, PLAIN, encoder.grids).eval()(latent).shape == x.shape
+
+
+def test_plain_features_are_the_mean_of_their_maps():
+    encoder = build_encoder(Modality("sequence", (3, 64)), PLAIN).eval()
+    maps = encoder.layers(x := torch.randn(2, 3, 64))
+    assert maps.shape == (2, SMALL.latent, 8)
+    torch.testing.assert_close(encoder(x)[:, :, 0, 0], maps.mean(dim=2))
+
+
+def test_plain_is_for_classes_of_whole_samples():
+    with pytest.raises(UserError, match=r"`pooling` \(=1\) beside `encoder: plain` must be 0"):
+        build_encoder(Modality("image", (1, 8, 8)), PLAIN, 1)
+    modalities = {"image": Modality("image", (1, 8, 8))}
+    with pytest.raises(
+        UserError, match=r"`encoder` \(='plain'\) pools its maps wholly; to score pixels it must be"
+    ):
+        FusionModel(modalities, 3, PLAIN, quantise=False, target_shape=(8, 8))
+
+
+def test_head_of_plain_encoders_has_two_layers():
+    modalities = {key: KINDS[key][0] for key in ("image", "sequence", "vector")}
+    model = FusionModel(modalities, 4, PLAIN, quantise=True)
+    assert isinstance(model.head, PlainHead)
+    assert sum(isinstance(layer, nn.Linear) for layer in model.head.modules()) == 2
+    output = model(inputs_of(modalities, 3))
+    assert output.prediction.shape == (3, 4)
+    assert {key: value.shape for key, value in output.reconstructions.items()} == {
+        key: (3, *modality.shape) for key, modality in modalities.items()
+    }
 
 
 @pytest.mark.parametrize("grid", [(1, 1), (4, 3), (7, 1), (9, 5)])

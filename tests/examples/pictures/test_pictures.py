@@ -21,6 +21,13 @@ def pixels(png: bytes) -> np.ndarray:
     return imread(io.BytesIO(png))[..., :3]
 
 
+def test_a_skeleton_as_a_sequence_is_drawn_as_one_as_a_map():
+    maps = random.normal(size=(3, 3, 48, 20)).astype(np.float32)
+    sequences = maps.transpose(0, 3, 1, 2).reshape(3, 60, 48)
+    figure = drawing("utd-mhad", "skeleton", "sequence")
+    assert figure.draw(sequences, sequences) == figure.draw(maps, maps)
+
+
 def test_every_drawing_is_of_a_data_set_that_there_is():
     assert {name for name, _ in DRAWN} <= set(DATA_SETS)
     assert drawing("av-digits", "image", "image") is BY_KIND["image"]

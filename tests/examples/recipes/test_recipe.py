@@ -121,8 +121,8 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
         ("comparison: {}", r"`comparison` \(=\{\}\) must name at least one row"),
         ("comparison: [", "pars"),
         (
-            "comparison: {a: {method: b, settings: {epochs: 3}}}",
-            "unknown key 'epochs'; they know.*'learning_rate'",
+            "comparison: {a: {method: b, settings: {seeds: 3}}}",
+            "unknown key 'seeds'; they know.*'learning_rate'",
         ),
         ("comparison: {a: {method: b, tune: {alpha: [1]}}}", "unknown key 'alpha'.*also arguments.NAME"),
         (
@@ -139,7 +139,7 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
         ),
         (
             "panel: all",
-            r"`panel` \(='all'\) must be one of \['paper', 'paper-rivals', 'published', .*'study', 'sweep'\]",
+            r"`panel` \(='all'\) must be one of \['hurts', 'paper', 'paper-rivals', 'published', .*'study', 'sweep'\]",
         ),
         ("alone: pix", r"`alone` \(='pix'\) must be a list of modalities"),
     ],

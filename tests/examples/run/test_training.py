@@ -112,14 +112,39 @@ def test_stops_early(tmp_path: Path):
     assert len(losses) == run.chosen + 2 < 30
 
 
+def test_one_cycle_rises_and_falls_for_weights_and_omega(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    seen: list[list[float]] = []
+    before = FusionTask.training_step
+
+    def watched(task: FusionTask, *batch: object) -> torch.Tensor:
+        seen.append([group["lr"] for group in task.optimizers().param_groups])
+        return before(task, *batch)
+
+    monkeypatch.setattr(FusionTask, "training_step", watched)
+    settings = recipe(epochs=10, schedule="one-cycle", learning_rate=0.02, mask_learning_rate=0.005)
+    train("mask", settings, toy(), seed=0, folder=RunFolder(tmp_path))
+    rates = np.asarray(seen)
+    assert rates.shape == (30, 2)
+    assert np.sort(rates.max(axis=0)).tolist() == pytest.approx([0.005, 0.02], rel=1e-6)
+    assert rates.argmax(axis=0).tolist() == [8, 8]
+    np.testing.assert_allclose(rates[0], rates.max(axis=0) / 25, rtol=1e-6)
+    assert (np.diff(rates[:9], axis=0) > 0).all()
+    assert (np.diff(rates[8:], axis=0) < 0).all()
+    assert (rates[-1] < rates.max(axis=0) / 1e5).all()
+
+
 class Cut(Exception):  # noqa: N818 - not an error of the code under test
     """The lights go out."""
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"), [("adamw", "cosine"), ("sgd", "cosine"), ("adamw", "one-cycle")]
+)
 @pytest.mark.parametrize("step", [3, 4, 7])
-def test_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, step: int):
-    settings = recipe(optimizer=optimizer, gradient_clip=1.0)
+def test_goes_on_where_it_was_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, schedule: str, step: int
+):
+    settings = recipe(optimizer=optimizer, schedule=schedule, gradient_clip=1.0)
     whole = train("mask", settings, toy(), seed=0, folder=RunFolder(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         before = FusionTask.training_step

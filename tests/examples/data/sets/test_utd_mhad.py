@@ -24,6 +24,20 @@ def test_utd_protocol(utd_root: Path):
     }
 
 
+def test_skeleton_as_a_sequence(utd_root: Path, utd_arrays: dict[str, np.ndarray]):
+    data = load_utd_mhad(Place(utd_root), modalities=["skeleton"], skeleton="sequence")
+    assert data.modalities == {"skeleton": Modality("sequence", (60, 48))}
+    values = data.in_units("skeleton", data.train.everything().inputs["skeleton"]).numpy()
+    clips = utd_arrays["skeleton"][:27].astype("float32")
+    assert np.allclose(values[:, 3 * 5 + 1, 7], clips[:, 7, 5, 1] - clips[:, 0, 2, 1], atol=1e-4)
+    assert np.allclose(values[:, 6:9, 0], 0, atol=1e-5), "the spine at first"
+    _, deviation = data.scales["skeleton"]
+    moved = (clips - clips[:, :1, 2:3]).reshape(-1, 60)
+    assert deviation.unique().tolist() == pytest.approx([np.sqrt(moved.var(axis=0).mean())], rel=1e-3)
+    with pytest.raises(UserError, match=r"`skeleton` \(='curves'\) must be 'map' or 'sequence'"):
+        load_utd_mhad(Place(utd_root), skeleton="curves")
+
+
 @pytest.mark.parametrize(("seed", "held"), [(0, [1]), (1, [3]), (3, [7]), (4, [1])])
 def test_validation_subjects_take_turns(
     utd_root: Path, utd_arrays: dict[str, np.ndarray], seed: int, held: list[int]

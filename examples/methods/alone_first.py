@@ -1,0 +1,151 @@
+"""Each modality alone first: the networks pooled, joined, or joined and pooled."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated
+
+import torch
+from pydantic import Field, PositiveFloat
+from torch import Tensor, nn
+
+import maskfusion as mf
+from examples.data.contract import Batch
+from examples.methods.base import Method
+from examples.methods.complementary_mask import MaskedFusion
+from examples.nets.model import JOINT, FusionModel
+from examples.recipes import Recipe, Row
+
+Ridge = Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True)
+class AloneFirst(Method):
+    """Train a network of each modality alone, as the row `unimodal` does, and begin with their encoders."""
+
+    def stages(self, available: Sequence[str]) -> dict[str, Row]:
+        """Train each modality alone."""
+        return {
+            name: Row("unimodal", quantise=False, arguments={"modality": name})
+            for name in self.inputs(available)
+        }
+
+    def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
+        """Take over the encoders."""
+        super().start(model, stages)
+        mf.warm_start(model, {f"encoders.{name}": alone.encoders[name] for name, alone in stages.items()})
+
+
+@dataclass(frozen=True)
+class PooledExperts(AloneFirst):
+    """Pool the networks of single modalities: no joint network, nothing but their weights, which validation sets.
+
+    Args:
+        ridge: Strength of the pull towards equal weights.
+
+    Reference: see `maskfusion.LogarithmicPool`.
+    """
+
+    ridge: Ridge = 0.01
+
+    def schedule(self, recipe: Recipe) -> Recipe | None:
+        """Train nothing more."""
+        del recipe
+        return None
+
+    def configure(self, model: FusionModel) -> None:
+        """Replace the joint head by a pool."""
+        super().configure(model)
+        model.pool_unimodal_heads()
+
+    def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
+        """Take over the heads too."""
+        super().start(model, stages)
+        mf.warm_start(model, {f"unimodal_heads.{name}": alone.head for name, alone in stages.items()})
+
+    def before_validation(self, model: FusionModel, validation: Iterable[Batch]) -> None:
+        """Set the weights."""
+        fit_pool(model, validation, ridge=self.ridge)
+
+
+@dataclass(frozen=True)
+class Joined(AloneFirst):
+    """Join the networks of single modalities: a new head on their encoders, all trained together for a shorter time at a lower rate.
+
+    Args:
+        epochs_after: Epochs of the joint training, over those of each modality alone.
+        rate_after: Its learning rate, over theirs. Omega keeps its own, where the recipe gives one.
+        frozen: Whether the encoders stay as they are.
+    """
+
+    epochs_after: PositiveFloat = 0.5
+    rate_after: PositiveFloat = 0.15
+    frozen: bool = False
+
+    def schedule(self, recipe: Recipe) -> Recipe | None:
+        """Shorten the training and lower its rate."""
+        return replace(
+            recipe,
+            epochs=max(round(self.epochs_after * recipe.epochs), 1),
+            learning_rate=self.rate_after * recipe.learning_rate,
+        )
+
+    def configure(self, model: FusionModel) -> None:
+        """Freeze the encoders if wanted."""
+        super().configure(model)
+        if self.frozen:
+            model.rest_encoders()
+
+
+@dataclass(frozen=True)
+class JoinedPooled(Joined):
+    """Join them, and pool the joint network with those of single modalities, which are kept as they were.
+
+    Args:
+        ridge: Strength of the pull towards equal weights.
+    """
+
+    ridge: Ridge = 0.01
+
+    def configure(self, model: FusionModel) -> None:
+        """Add the networks of single modalities and the pool."""
+        super().configure(model)
+        model.add_experts()
+
+    def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
+        """Keep each as it is."""
+        super().start(model, stages)
+        experts = {name: nn.Sequential(alone.encoders[name], alone.head) for name, alone in stages.items()}
+        mf.warm_start(model.experts, experts)
+
+    def before_validation(self, model: FusionModel, validation: Iterable[Batch]) -> None:
+        """Set the weights of the pool, so that the epoch is chosen by what the pool says."""
+        fit_pool(model, validation, ridge=self.ridge)
+
+
+@dataclass(frozen=True)
+class AloneJoinedPooled(JoinedPooled, MaskedFusion):
+    """The same with a mask on the joint network. Arguments are those of both."""
+
+
+@torch.no_grad()
+def fit_pool(model: FusionModel, validation: Iterable[Batch], *, ridge: float) -> None:
+    """Fit the pool of a network on a validation part.
+
+    Args:
+        model: Network with a pool, in evaluation mode.
+        validation: Batches, on its device.
+        ridge: Strength of the pull towards equal weights.
+    """
+    if model.pool is None:
+        raise ValueError("`model` has no pool.")
+    scores: dict[str, list[Tensor]] = {name: [] for name in model.pool.heads}
+    targets = []
+    for batch in validation:
+        output = model(batch.inputs)
+        said = {JOINT: output.joint, **output.unimodal}
+        for name, values in scores.items():
+            values.append(said[name])
+        targets.append(batch.target)
+    model.pool.fit(
+        {name: torch.cat(values) for name, values in scores.items()}, torch.cat(targets), ridge=ridge
+    )
