@@ -6,7 +6,7 @@ from numbers import Integral, Real
 from typing import TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, fx
 
 Q = TypeVar("Q")
 
@@ -76,6 +76,11 @@ def expect_channels(channels: object) -> dict[str, int]:
 
 def expect_features(name: object, features: object, expected: int, channel_dim: int) -> Tensor:
     """Return ``features`` if it is a tensor with ``expected`` channels along ``channel_dim``."""
+    if isinstance(features, fx.Proxy):
+        raise TypeError(
+            f"`{name}` is a proxy of fx.symbolic_trace, which follows no checks. Trace with an fx.Tracer whose `is_leaf_module` keeps "
+            f"maskfusion's layers whole, or use torch.export."
+        )
     if not isinstance(features, Tensor):
         raise TypeError(f"`{name}` must be a tensor, got {type(features).__name__}.")
     rank = features.ndim

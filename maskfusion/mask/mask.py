@@ -5,7 +5,7 @@ from itertools import chain
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from typing_extensions import override
 
 from maskfusion import functional
@@ -132,8 +132,9 @@ class ComplementaryMask(FreshStart):
         return multiply_channels(fused, self._gate_values(), self.channel_dim % fused.ndim)
 
     def _concatenate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
-        if len(args) == 1 and not kwargs and isinstance(args[0], Tensor):
-            return args[0]
+        if len(args) == 1 and not kwargs and isinstance(args[0], (Tensor, fx.Proxy)):
+            fused: Tensor = args[0]
+            return fused
         features = collect_features(self.channels, args, kwargs)
         for modality, count in self.channels.items():
             expect_features(modality, features[modality], count, self.channel_dim)

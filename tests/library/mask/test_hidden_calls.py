@@ -1,11 +1,12 @@
 """Layers whose signature, or whose call, PyTorch or a user hides."""
 
 import functools
+import re
 from collections.abc import Callable
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 from torch.distributed.algorithms._checkpoint.checkpoint_wrapper import checkpoint_wrapper
 
 import maskfusion as mf
@@ -119,3 +120,36 @@ def test_inside_of_a_transformer_layer(path: str) -> None:
         mask.weight[: mask.channels["image"]] = 0.0
         assert not torch.equal(model(**example), before)
         assert torch.equal(model(**example), model(**other)) == (not past)
+
+
+class Whole(fx.Tracer):
+    """Keeps maskfusion's layers whole."""
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        return m.__module__.startswith("maskfusion") or super().is_leaf_module(m, module_qualified_name)
+
+
+class Given(nn.Module):
+    """Hands its features on by name."""
+
+    def __init__(self, mask: nn.Module) -> None:
+        super().__init__()
+        self.mask = mask
+
+    def forward(self, image: Tensor) -> Tensor:
+        out: Tensor = self.mask(image=image)
+        return out
+
+
+@pytest.mark.unchecked
+@pytest.mark.parametrize("name", ["fused features", "image", "z"])
+def test_a_symbolic_trace_is_told_what_to_do(name: str) -> None:
+    model = {
+        "fused features": nn.Sequential(mf.ComplementaryMask(4)),
+        "image": Given(mf.ComplementaryMask({"image": 4})),
+        "z": nn.Sequential(mf.VectorQuantizer(4, 8)),
+    }[name]
+    words = f"`{name}` is a proxy of fx.symbolic_trace, which follows no checks. Trace with an fx.Tracer whose `is_leaf_module` "
+    with pytest.raises(TypeError, match=f"^{re.escape(words)}"):
+        fx.symbolic_trace(model)
+    fx.GraphModule(model, Whole().trace(model)).graph.lint()
