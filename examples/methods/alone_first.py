@@ -69,25 +69,34 @@ class PooledExperts(AloneFirst):
 
 @dataclass(frozen=True)
 class Joined(AloneFirst):
-    """Join the networks of single modalities: a new head on their encoders, all trained together for a shorter time at a lower rate.
+    """Join the networks of single modalities: a new head on their encoders, all trained together for a shorter time.
+
+    The head has everything to learn and the encoders little, so it learns at a higher rate.
 
     Args:
         epochs_after: Epochs of the joint training, over those of each modality alone.
-        rate_after: Its learning rate, over theirs. Omega keeps its own, where the recipe gives one.
+        rate_after: Learning rate of the new head; the recipe's is that of the modalities alone. Omega keeps its own.
+        encoder_factor: Learning rate of the encoders, over that of the head.
         frozen: Whether the encoders stay as they are.
     """
 
     epochs_after: PositiveFloat = 0.5
-    rate_after: PositiveFloat = 0.15
+    rate_after: PositiveFloat = 3e-3
+    encoder_factor: PositiveFloat = 0.1
     frozen: bool = False
 
     def schedule(self, recipe: Recipe) -> Recipe | None:
-        """Shorten the training and lower its rate."""
+        """Shorten the training and change its rate."""
         return replace(
             recipe,
             epochs=max(round(self.epochs_after * recipe.epochs), 1),
-            learning_rate=self.rate_after * recipe.learning_rate,
+            learning_rate=self.rate_after,
+            mask_learning_rate=recipe.mask_learning_rate or recipe.learning_rate,
         )
+
+    def rates(self, model: FusionModel) -> dict[str, float]:
+        """Let the encoders learn slowly."""
+        return {**super().rates(model), "encoders": self.encoder_factor}
 
     def configure(self, model: FusionModel) -> None:
         """Freeze the encoders if wanted."""

@@ -53,6 +53,11 @@ class Method:
     def configure(self, model: FusionModel) -> None:
         """Put the method's own parts into a new network. Once, before training."""
 
+    def rates(self, model: FusionModel) -> dict[str, float]:
+        """Choose parts of the network that learn at another rate: path to factor. Once, before training; Omega has a rate of its own."""
+        del model
+        return {}
+
     def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
         """Take over what the stages have learned, each with its chosen weights. Once; not again when a run goes on."""
 

@@ -180,6 +180,7 @@ class FusionTask(LightningModule):
             weight_decay=recipe.weight_decay,
             mask_lr=recipe.mask_learning_rate,
         )
+        groups = _with_rates(groups, self.model, self.method.rates(self.model))
         optimizer = (
             torch.optim.AdamW(groups, fused=True)
             if recipe.optimizer == "adamw"
@@ -306,6 +307,19 @@ def metric_of(data: MultimodalData) -> Metric:
     if data.task == "segmentation":
         return MulticlassJaccardIndex(classes, average="macro", ignore_index=UNSCORED)
     return MulticlassAccuracy(classes, average="micro", ignore_index=UNSCORED)
+
+
+def _with_rates(
+    groups: list[dict[str, Any]], model: FusionModel, factors: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    """Return groups of parameters, those of some parts of the network apart, at another learning rate."""
+    of = {id(weight): path for path in factors for weight in model.get_submodule(path).parameters()}
+    return [
+        {**group, "params": chosen, "lr": group["lr"] * factors.get(path, 1.0)}
+        for group in groups
+        for path in ("", *factors)
+        if (chosen := [weight for weight in group["params"] if of.get(id(weight), "") == path])
+    ]
 
 
 def _flat(record: EpochRecord) -> dict[str, float]:

@@ -2,6 +2,7 @@
 
 from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
 from docs.shown.study.claims import claims
+from docs.shown.study.joining import joining, ours_against, what_stays_open
 from docs.shown.study.mask import parts, resnet, sweep, zetas
 from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
 from docs.shown.study.vote import confirmed, decided
@@ -15,8 +16,10 @@ __all__ = [
     "difference",
     "forest",
     "in_short",
+    "joining",
     "missed",
     "of_thirty",
+    "ours_against",
     "parts",
     "prices",
     "resnet",
@@ -25,5 +28,6 @@ __all__ = [
     "sizes",
     "sweep",
     "swept_seeds",
+    "what_stays_open",
     "zetas",
 ]

@@ -95,21 +95,26 @@ def test_experts_are_the_networks_alone_pooled_by_validation(tmp_path: Path):
 def test_a_joined_network_begins_with_the_encoders_and_a_lower_rate(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    seen: list[tuple[float, dict[str, torch.Tensor]]] = []
+    seen: list[tuple[list[set[float]], dict[str, torch.Tensor]]] = []
     before = FusionTask.training_step
 
     def watched(task: FusionTask, *batch: object) -> torch.Tensor:
         if len(task.model.channels) == 2:
-            rate = task.optimizers().param_groups[0]["lr"]
+            groups = task.optimizers().param_groups
+            learning = {id(weight): group["lr"] for group in groups for weight in group["params"]}
+            rates = [
+                {learning[id(w)] for w in part.parameters()}
+                for part in (task.model.encoders, task.model.head)
+            ]
             seen.append(
-                (rate, {name: value.clone() for name, value in task.model.encoders.state_dict().items()})
+                (rates, {name: value.clone() for name, value in task.model.encoders.state_dict().items()})
             )
         return before(task, *batch)
 
     monkeypatch.setattr(FusionTask, "training_step", watched)
     run, _ = trained("joined", RunFolder(tmp_path), schedule="constant")
     assert len(run.epochs) == 2, "half of four"
-    assert [rate for rate, _ in seen] == pytest.approx([0.15 * 0.02] * 6)
+    assert [rates for rates, _ in seen] == [[{3e-3 * 0.1}, {3e-3}]] * 6
     stage = network("v", tmp_path / "v" / "best.ckpt").encoders["v"].state_dict()
     assert all(torch.equal(seen[0][1][f"v.{name}"], value) for name, value in stage.items())
     assert any(not torch.equal(seen[1][1][f"v.{name}"], value) for name, value in stage.items())

@@ -8,6 +8,7 @@ import pytest
 from rich.console import Console
 
 from examples.results import Interval, Results, Trial, rows
+from examples.results.figures.cases import over_best_alone
 from examples.results.tables import show
 from tests.examples.results.test_results import results, run
 
@@ -90,3 +91,17 @@ def test_the_terminal_shows_it(study: Results):
     assert ["both", "-", "+9.0", "±", "12.7", "10", "10", "1.0", "1.0"] in lines
     assert "points more than joint (both) and best alone (a)" in text
     assert "mask init 0.1" in " ".join(text.split())
+
+
+def test_points_over_the_best_alone_are_drawn_case_by_case(study: Results):
+    cases = {"one": study, "two": replace(study, runs=study.runs[:7])}
+    figure = over_best_alone(cases, {"both": "joined", "lost": "not run", "mask": "ours"}, hurting=1)
+    (axis,) = figure.axes
+    drawn = [line.lines[0] for line in axis.containers]
+    assert [list(line.get_ydata()) for line in drawn] == [[9.0, 9.0], [], [12.0]]  # 91 and 94 against 82
+    places = [line.get_xdata() for line in drawn]
+    assert [round(place) for place in places[0]] == [0, 1]
+    assert places[0][0] < places[2][0] < 0.5
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["joined", "not run", "ours"]
+    assert [label.get_text() for label in axis.get_xticklabels()] == ["one", "two"]
+    assert [text.get_text() for text in axis.texts] == ["where joining hurts", "where it helps"]
