@@ -17,7 +17,7 @@ COVER ?=
 SPREAD := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmark coverage demo test test-slow lint types imports docs wheel release-check format clean
+.PHONY: help benchmark coverage demo test test-slow lint types imports docs wheel release-check lock format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -25,7 +25,7 @@ help:  ## Show this list
 demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="NAME --root PATH" for other data
 	$(BIN)/python -m examples compare $(ARGS)
 
-benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs; minutes, on a machine that does nothing else
+benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs, and fail where a target is missed; minutes, on an idle machine
 	$(BIN)/python -m tests.benchmarks $(ARGS)
 
 test: $(VENV)/.test  ## Run the tests, all but the slow ones; ARGS="-k quantizer" for a few
@@ -63,6 +63,10 @@ wheel: $(VENV)/.dev  ## Build sdist and wheel into dist/, and import the wheel i
 
 release-check:  ## Check sdist and wheel, and run the library's tests on the wheel; ARGS="--python 3.10 3.13 --torch 2.6.0 2.13.0"
 	$(PYTHON) tools/release_check.py $(ARGS)
+
+lock: $(VENV)/.test  ## Note in constraints-ci.txt what is installed here and in .venv-tools, which CI installs again
+	(head -1 constraints-ci.txt; for python in $(BIN)/python .venv-tools/bin/python; do $$python -m pip list --format=freeze; done \
+	  | grep -viE '^(maskfusion|pip|setuptools|torch)=' | sort -u) > .lock && mv .lock constraints-ci.txt
 
 format: $(VENV)/.dev  ## Mend what ruff can mend
 	$(BIN)/ruff check --fix

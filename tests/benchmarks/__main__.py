@@ -1,9 +1,10 @@
-"""Run the benchmarks, print the tables, write the numbers and a plot for the docs."""
+"""Run the benchmarks, print the tables, write the numbers and a plot for the docs; exit with 1 where a target is missed."""
 
 import argparse
 import json
 import os
 import platform
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import date
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tests.benchmarks import report, small
+from tests.benchmarks import hooks, report, small
 from tests.benchmarks.contenders import (
     CODEBOOKS,
     MASKS,
@@ -66,6 +67,8 @@ def main() -> None:
             profiles = {name: operations(STEPS[name](PUBLISHED)) for name in PROFILED}
             console.print(report.operations(profiles))
         met += targets(group, entries, changed_by_bf16(group, options.device) if group in SHAPES else None)
+    if options.device == "cpu":
+        met.append(hooks.target())
     for table in (report.floors(floors), report.goals(met)):
         if table.row_count:
             console.print(table)
@@ -83,6 +86,9 @@ def main() -> None:
     if "codebooks" in groups:
         report.plot_codebooks(groups["codebooks"], options.output / f"codebooks-{options.device}.svg")
     console.print(f"Written to {options.output}.")
+    missed = [f"{target.group}: {target.claim}" for target in met if not target.met]
+    if missed:
+        sys.exit(f"{len(missed)} of {len(met)} targets missed: {'; '.join(missed)}.")
 
 
 def _options() -> argparse.Namespace:
