@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -133,8 +133,7 @@ class ComplementaryMask(FreshStart):
 
     def _concatenate(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Tensor:
         if len(args) == 1 and not kwargs and isinstance(args[0], (Tensor, fx.Proxy)):
-            fused: Tensor = args[0]
-            return fused
+            return cast("Tensor", args[0])
         features = collect_features(self.channels, args, kwargs)
         for modality, count in self.channels.items():
             expect_features(modality, features[modality], count, self.channel_dim)
