@@ -126,7 +126,7 @@ def _features(trained: Trained, positions: NDArray[np.int64]) -> dict[str, dict[
         for side, parts in features.items()
     }
     return {
-        side: {name: values[:, values.std(axis=0) > 0] for name, values in parts.items()}
+        side: {name: values[:, np.ptp(values, axis=0) > 0] for name, values in parts.items()}
         for side, parts in whole.items()
     }
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from examples.results import Results
 from examples.run.folder import RunFolder
 from examples.run.training import train
 from tests.examples.data import crema_d_files as crema_d
-from tests.examples.data.clip_files import tone, write_clip
+from tests.examples.data.clip_files import Draw, grey, tone, write_clip
 from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz, write_svhn
 from tests.examples.data.grid_files import grid_arrays, write_grid
 from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits
@@ -40,16 +41,22 @@ FEWER: dict[str, dict[str, object]] = {
 }
 
 
+def shade(number: int) -> Draw:
+    """Return what draws a clip of one grey, which another clip has not."""
+    return lambda _: grey(number)
+
+
 def make_crema_d(root: Path) -> None:
     crema_d.write_lists(root, crema_d.NAMES)
-    for name in crema_d.NAMES:
-        write_clip(root / "VideoFlash" / f"{name}.flv", sound=tone(1.5, 44100)[None])
+    for number, name in enumerate(crema_d.NAMES):
+        write_clip(
+            crema_d.clip(root, name), draw=shade(number), sound=tone(1.5, 44100, 200 + 40 * number)[None]
+        )
 
 
 def make_rml(root: Path) -> None:
-    for speaker in range(1, 9):
-        for code in rml.CODES:
-            rml.write(root / rml.folder_of(speaker) / f"{code}1.avi", frames=50)
+    for number, (speaker, code) in enumerate(product(range(1, 9), rml.CODES)):
+        rml.write(root / rml.folder_of(speaker) / f"{code}1.avi", frames=50, draw=shade(number))
 
 
 def make_penn_action(root: Path) -> None:

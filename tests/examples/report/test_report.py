@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from examples.__main__ import main
-from examples.data.contract import split_and_standardise
+from examples.data.contract import Samples, split_and_standardise
 from examples.data.place import Place
 from examples.data.splits import Split
 from examples.methods.complementary_mask import MaskedFusion
@@ -195,6 +195,15 @@ def test_predictions_are_laid_over_pictures_where_each_pixel_has_a_class():
     assert made.captions[0].split("; ")[1].startswith("field ")
     assert measure(trained).confusion.sum() == 12 * 16 * 16
     assert set(project(trained).labels) == {"field"}
+
+
+def test_a_modality_that_is_the_same_in_every_sample_has_no_map(subject: Subject):
+    """Rounding is no difference: the mean of equal numbers may be another number."""
+    trained, test = subject.trained, subject.trained.data.test
+    same = torch.ones(len(test), *trained.data.modalities["image"].shape)
+    still = Samples({**test.inputs, "image": same}, test.target, test.labels)
+    space = project(replace(trained, data=replace(trained.data, test=still)), most=30)
+    assert set(space.places) == {FUSED, "sound"}
 
 
 def test_maps_are_seeded_and_of_every_modality(subject: Subject):
