@@ -13,10 +13,11 @@ from maskfusion._checks import expect_int
 from maskfusion.mask.attached import AttachedMask, MaskHook, hooks_of
 from maskfusion.mask.find import expect_masks, masks_of
 from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.training.first_steps import watch_first_steps
 from maskfusion.training.plot import plot
 from maskfusion.training.reading import Shares, read
 from maskfusion.training.tracked import Record, Tracked
-from maskfusion.training.watch import Watch
+from maskfusion.training.watch import CollapseWarning, Watch
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,14 +27,16 @@ class ComplementarityTracker(nn.Module):
     r"""Read from the masks of a model how much of each modality it uses.
 
     It refers to the masks without owning them: it has no parameters, and may be part of the model it watches. Reading changes
-    nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``.
+    nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``. In the first 32 steps of the optimiser that has Omega it also
+    looks whether a whole mask is about to close, and warns before it has.
 
     Of a model with several masks, ``tracker["path"]`` answers for one, ``tracker.total`` for all their channels together, and iterating
     gives the paths; ``tracker.zeta()`` and its like answer where there is one mask, and name the paths where there are several.
 
     Args:
         model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask.
-        collapse_after: Number of updates in a row after which a modality without an open channel is warned of, once; None for never.
+        collapse_after: Number of updates in a row after which a modality without an open channel is warned of, once; None for never, and
+            for no look at the first steps.
 
     Attributes:
         history: A ``Record`` for each update and mask.
@@ -66,6 +69,8 @@ class ComplementarityTracker(nn.Module):
         )
         self._watched = (model_or_mask,)  # in a tuple, so that it does not become a submodule
         self.reset()
+        if self.collapse_after is not None:
+            watch_first_steps(self)
 
     def __iter__(self) -> Iterator[str]:
         """Paths of the masks."""
@@ -178,9 +183,16 @@ class ComplementarityTracker(nn.Module):
         self._last: dict[str, list[bool]] = {}
         self._watch = Watch(self.collapse_after)
 
+    def _masks_there(self) -> dict[str, ComplementaryMask]:
+        return masks_of(self._watched[0])
+
+    def _foretell(self, path: str, text: str) -> None:
+        self._watch.say(path, CollapseWarning, ["soon"], text)
+        self._watch.tell(stacklevel=4)  # the line of the optimiser's step
+
     def _masks(self) -> dict[str, ComplementaryMask]:
         (model,) = self._watched
-        masks = masks_of(model)
+        masks = self._masks_there()
         if not masks:
             raise RuntimeError(
                 f"The tracker's {type(model).__name__} has no mask any more: it was detached, unwrapped or replaced. Put one in, or make "

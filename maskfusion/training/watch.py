@@ -244,12 +244,18 @@ class Watch:
         memory.take_in(reading)
         sight = Sight(path, mask, layers, reading, memory, records, self.collapse_after)
         for rule in RULES:
-            name = rule.kind.__name__
-            fresh = [subject for subject in rule.finds(sight) if f"{name} {subject}" not in memory.said]
+            fresh = [each for each in rule.finds(sight) if f"{rule.kind.__name__} {each}" not in memory.said]
             if fresh:
-                memory.said += [f"{name} {subject}" for subject in fresh]
-                begin = f"Mask {path!r}" if path else "The mask"
-                self._untold.append((f"{begin} {rule.says(sight, fresh)}", rule.kind))
+                self.say(path, rule.kind, fresh, rule.says(sight, fresh))
+
+    def say(self, path: str, kind: type[MaskWarning], subjects: Sequence[str], text: str) -> None:
+        """Note something, unless it has been said of all these subjects: ``text`` goes on after the name of the mask."""
+        memory = self.memories.setdefault(path, Memory())
+        fresh = [f"{kind.__name__} {subject}" for subject in subjects]
+        if not set(fresh) <= set(memory.said):
+            memory.said += fresh
+            begin = f"Mask {path!r}" if path else "The mask"
+            self._untold.append((f"{begin} {text}", kind))
 
     def tell(self, stacklevel: int) -> None:
         """Say it, on the first process only. Where a filter makes an error of it, the rest waits for the next time."""
