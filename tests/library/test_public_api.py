@@ -120,6 +120,8 @@ SIGNATURES = {
     "ComplementarityTracker.reset": "self",
     "ComplementarityTracker.settled": "self, last=5",
     "ComplementarityTracker.total": "property",
+    "ComplementarityTracker.plot": "self",
+    "ComplementarityTracker.rows": "self",
     "ComplementarityTracker.set_extra_state": "self, state",
     "ComplementarityTracker.update": "self, step=None",
     "ComplementarityTracker.zeta": "self, *modalities",
@@ -130,6 +132,8 @@ SIGNATURES = {
     "Tracked.kept": "self",
     "Tracked.mean_zeta": "self, last=5",
     "Tracked.metrics": "self",
+    "Tracked.plot": "self",
+    "Tracked.rows": "self",
     "Tracked.settled": "self, last=5",
     "Tracked.zeta": "self, *modalities",
     "ComplementaryLoss": (
