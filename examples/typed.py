@@ -28,6 +28,7 @@ _UNION = {
     "str",
     "list[int]",
     "list[str]",
+    "dict[str,str]",
 }  # types that a value may have, in a fault's place
 _SAYS = "Input should be "
 _RULES = {

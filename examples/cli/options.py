@@ -1,15 +1,17 @@
 """Options that several commands share: where the files of a data set lie, and every key of a recipe."""
 
 from argparse import SUPPRESS
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 
+from examples.data import find
 from examples.data.place import OnError, Place
 from examples.errors import UserError
 from examples.recipes import Recipe, Row, is_recipe, load_recipe, recipe_path
 from examples.run.hardware import Accelerator
+from examples.run.loading import loaded
 
 _NO_DEFAULT = ("data", "comparison")
 _SHIPS = "mfeat"
@@ -80,4 +82,28 @@ def parsed_recipe(parsed: Namespace) -> Recipe:
     given = parsed.as_dict()
     keys = {*(key.name for key in fields(Recipe)), "panel"}
     name = given.get("study") or given.get("data", _SHIPS)
-    return load_recipe(recipe_path(name), {key: given[key] for key in keys if key in given})
+    place = parsed_place(parsed)
+
+    def modalities(recipe: Recipe) -> list[str]:
+        known = _identified(recipe, place)
+        return list(loaded(known.data, place, seed=known.first_seed, options=known.data_options).modalities)
+
+    changes = {key: given[key] for key in keys if key in given}
+    return _identified(load_recipe(recipe_path(name), changes, modalities=modalities), place)
+
+
+def run_name(parsed: Namespace, recipe: Recipe) -> str:
+    """Return the name of the folder for the runs of a recipe: its own, and that of the data where it may be any."""
+    name = Path(parsed.study or recipe.data).stem
+    root = parsed_place(parsed).root
+    return name if root is None or find(recipe.data).identify is None else f"{name}-{root.resolve().stem}"
+
+
+def _identified(recipe: Recipe, place: Place) -> Recipe:
+    """Return the recipe with what tells its data from others, where the data may be any."""
+    identify = find(recipe.data).identify
+    return (
+        recipe
+        if identify is None
+        else replace(recipe, data_options={**recipe.data_options, **identify(place)})
+    )

@@ -1,11 +1,13 @@
 """``python -m examples report``: read runs, look at their networks, write one page."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
+from examples.data.place import Place
 from examples.errors import UserError
 
 _MEGABYTE = 1_000_000
@@ -34,24 +36,48 @@ def run(parsed: Namespace, typed: str) -> int:
     Raises:
         UserError: A folder holds no run, an argument or a file is wrong, or the runs are of several data sets; says what.
     """
+    if parsed.samples < 1:
+        raise UserError(f"`samples` (={parsed.samples}) must be at least 1.")
+    write_report(
+        parsed.runs,
+        parsed_place(parsed),
+        parsed.output,
+        samples=parsed.samples,
+        command=typed,
+        console=Console(),
+    )
+    return 0
+
+
+def write_report(
+    runs: Sequence[Path], place: Place, output: Path, *, samples: int = 6, command: str, console: Console
+) -> None:
+    """Look at runs, write the page, and say where it is and how large.
+
+    Args:
+        runs: Folders of runs and of comparisons.
+        place: Location of the data.
+        output: File to write to.
+        samples: Number of samples shown in each gallery.
+        command: Command that was typed, for the record.
+        console: Console to print to.
+
+    Raises:
+        UserError: A folder holds no run, or the runs are of several data sets; says what.
+    """
     from examples.report.page import render  # noqa: PLC0415 - takes seconds
     from examples.report.subjects import gather  # noqa: PLC0415 - takes seconds
     from examples.report.views import view  # noqa: PLC0415 - takes seconds
 
-    if parsed.samples < 1:
-        raise UserError(f"`samples` (={parsed.samples}) must be at least 1.")
-    console = Console()
-    given = gather(parsed.runs, parsed_place(parsed))
-    root = None if parsed.root is None else str(parsed.root)
+    given = gather(runs, place)
+    root = None if place.root is None else str(place.root)
     views = [
-        view(subject, number, root=root, samples=parsed.samples)
-        for number, subject in enumerate(given.subjects)
+        view(subject, number, root=root, samples=samples) for number, subject in enumerate(given.subjects)
     ]
-    page = render(given, views, command=typed)
-    parsed.output.parent.mkdir(parents=True, exist_ok=True)
-    parsed.output.write_text(page, encoding="utf-8")
+    page = render(given, views, command=command)
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(page, encoding="utf-8")
     size = len(page.encode()) / _MEGABYTE
-    console.print(f"{parsed.output}: {size:.1f} MB", highlight=False, soft_wrap=True)
+    console.print(f"{output}: {size:.1f} MB", highlight=False, soft_wrap=True)
     if size > _LARGE:
         console.print(f"That is more than {_LARGE} MB; --samples shows fewer.", highlight=False)
-    return 0

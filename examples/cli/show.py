@@ -4,7 +4,9 @@ from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.markup import escape
 
+from examples.report.question import answer
 from examples.results import Results
 from examples.results.tables import show
 
@@ -32,7 +34,7 @@ def run(parsed: Namespace, typed: str) -> int:
 
 
 def present(folder: Path, console: Console) -> None:
-    """Print the table of a comparison, draw its figures, and say where all of it lies.
+    """Print the table of a comparison and its answer, draw its figures, and say where all of it lies.
 
     Args:
         folder: Folder of its results.json, and of the figures.
@@ -42,5 +44,8 @@ def present(folder: Path, console: Console) -> None:
 
     results = Results.read(folder / "results.json")
     show(results, console)
+    verdict = answer(results, {})
+    if verdict.told:
+        console.print(f"\n[bold]{escape(verdict.question)}[/] {escape(verdict.sentence)}", highlight=False)
     pictures = "".join(f", {path}" for path in draw(results, folder))
     console.print(f"\nIn {folder / 'results.json'}{pictures}", highlight=False, soft_wrap=True)

@@ -11,6 +11,7 @@ from examples.cli.options import (
     add_run_arguments,
     parsed_place,
     parsed_recipe,
+    run_name,
 )
 from examples.data import load
 from examples.errors import UserError
@@ -62,9 +63,7 @@ def run(parsed: Namespace, typed: str) -> int:
     recipe = parsed_recipe(parsed)
     recipe.rows([parsed.row])
     hardware = build(Hardware, {key: parsed[key] for key in ("accelerator", "devices", "nodes", "readers")})
-    path = parsed.output or (
-        Path("runs") / Path(parsed.study or recipe.data).stem / parsed.row / f"seed-{parsed.seed}"
-    )
+    path = parsed.output or (Path("runs") / run_name(parsed, recipe) / parsed.row / f"seed-{parsed.seed}")
     folder = RunFolder(path)
     trials = recipe.comparison[parsed.row].trials()
     if not 0 <= parsed.trial < len(trials):

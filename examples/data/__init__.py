@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from examples.data.contract import MultimodalData
 from examples.data.place import Finding, Place
 from examples.data.sets import (
+    arrays,
     av_digits,
     crema_d,
     cwfid,
@@ -30,14 +31,18 @@ class DataSet:
         load: ``(place, *, seed, **options)``, returns the data, split.
         check: Looks at layout and counts, without decoding everything. Raises what `load` would raise.
         source: Sentences that say where to get it.
+        identify: Options of `load` that tell the files at a place from others of their form, so that no run is taken for one on
+            other data; None for data that is known.
     """
 
     load: Callable[..., MultimodalData]
     check: Callable[[Place], list[Finding]]
     source: str
+    identify: Callable[[Place], dict[str, str]] | None = None
 
 
 DATA_SETS: dict[str, DataSet] = {
+    "arrays": DataSet(arrays.load_arrays, arrays.check_arrays, arrays.SOURCE, arrays.identify_arrays),
     "av-digits": DataSet(av_digits.load_av_digits, av_digits.check_av_digits, av_digits.SOURCE),
     "crema-d": DataSet(crema_d.load_crema_d, crema_d.check_crema_d, crema_d.SOURCE),
     "cwfid": DataSet(cwfid.load_cwfid, cwfid.check_cwfid, cwfid.SOURCE),

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 _BLOCK = 256  # samples that are read at once for the statistics
+_CONSTANT = 1e-9  # a deviation of less than this share of the mean is rounding
 
 
 class Rows(Protocol):
@@ -135,7 +136,7 @@ class Some:
 
 
 class Standardised(Some):
-    """Some samples of another column, each channel shifted and scaled.
+    """Some samples of another column, each channel shifted and scaled. A missing value, NaN, is the mean, 0.
 
     Args:
         column: All samples.
@@ -150,14 +151,15 @@ class Standardised(Some):
 
     def take(self, index: NDArray[np.int64], generator: torch.Generator | None) -> Tensor:
         """Return the samples of `index`, standardised."""
-        return (super().take(index, generator) - self.mean) / self.std
+        values = (super().take(index, generator) - self.mean) / self.std
+        return values.masked_fill_(values.isnan(), 0.0)
 
 
 def statistics(column: Column, positions: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
     """Return mean and standard deviation of some samples, read in blocks.
 
     By channel for images and sequences, by feature for vectors; a channel that never changes has 1 as its
-    standard deviation.
+    standard deviation. Missing values, NaN, do not count; a channel without any other has NaN as its mean.
 
     Args:
         column: All samples.
@@ -167,17 +169,22 @@ def statistics(column: Column, positions: NDArray[np.int64]) -> tuple[Tensor, Te
         Both float32, ``(1, channels, 1, ...)``.
     """
     blocks = [positions[start : start + _BLOCK] for start in range(0, len(positions), _BLOCK)]
-    shift = _by_channel(column, blocks[0]).mean(dim=0)  # keeps the squares small, so that nothing cancels
-    count, total, square = 0, torch.zeros_like(shift), torch.zeros_like(shift)
+    shift = _by_channel(column, blocks[0]).nanmean(dim=0)  # keeps the squares small, so that nothing cancels
+    shift = torch.where(shift.isnan(), 0.0, shift)
+    count, total, square = torch.zeros_like(shift), torch.zeros_like(shift), torch.zeros_like(shift)
     for block in blocks:
         values = _by_channel(column, block) - shift
-        count += len(values)
+        there = ~values.isnan()
+        values = torch.where(there, values, 0.0)
+        count += there.sum(dim=0)
         total += values.sum(dim=0)
         square += values.square().sum(dim=0)
     mean = total / count
-    std = ((square - count * mean.square()).clamp(min=0) / max(count - 1, 1)).sqrt()
+    std = ((square - count * mean.square()).clamp(min=0) / (count - 1).clamp(min=1)).sqrt()
+    mean += shift
     view = (1, len(shift), *[1] * (len(column.shape) - 1))
-    return (mean + shift).float().view(view), torch.where(std > 1e-6, std, 1.0).float().view(view)
+    changes = std > (_CONSTANT * mean.abs()).clamp(min=torch.finfo(torch.float32).tiny)
+    return mean.float().view(view), torch.where(changes, std, 1.0).float().view(view)
 
 
 def _by_channel(column: Column, positions: NDArray[np.int64]) -> Tensor:

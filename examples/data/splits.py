@@ -92,6 +92,28 @@ def split_at_random(samples: int, validation: int, test: int, *, seed: int) -> S
     )
 
 
+def split_by_class(classes: ArrayLike, validation: float, test: float, *, seed: int) -> Split:
+    """Draw a split by sample, class by class, so that every part has its share of each class.
+
+    A part that has a share at all gets at least one sample of each class, as long as there are enough: training comes
+    first, then the test.
+
+    Args:
+        classes: The class of every sample.
+        validation: Share of the samples that choose the epoch.
+        test: Share of the samples that are scored; all others are learned from.
+        seed: Seed of the draw.
+    """
+    values = np.asarray(classes)
+    random, parts = np.random.default_rng(seed), []
+    for value in np.unique(values):
+        order = random.permutation(np.flatnonzero(values == value))
+        last = min(_count(test, len(order)), len(order) - 1)
+        middle = min(_count(validation, len(order)), len(order) - 1 - last)
+        parts.append(np.split(order, [len(order) - last - middle, len(order) - last]))
+    return Split(*(np.sort(np.concatenate(part)) for part in zip(*parts, strict=True)))
+
+
 def split_by_group(groups: ArrayLike, validation: Sequence[int | str], test: Sequence[int | str]) -> Split:
     """Keep each group, such as a speaker or a subject, in one part.
 
@@ -101,7 +123,8 @@ def split_by_group(groups: ArrayLike, validation: Sequence[int | str], test: Seq
         test: Groups that are scored; all others are learned from.
     """
     values = np.asarray(groups)
-    absent = [group for group in (*validation, *test) if group not in values]
+    there = set(values.tolist())
+    absent = [group for group in (*validation, *test) if group not in there]
     both = sorted(set(map(str, validation)) & set(map(str, test)))
     if absent or both:
         raise UserError(
@@ -113,7 +136,7 @@ def split_by_group(groups: ArrayLike, validation: Sequence[int | str], test: Seq
 
 
 def draw_groups(groups: ArrayLike, validation: float, test: float, *, seed: int) -> Split:
-    """Draw whole groups until each part has its share of them, at least one group a part.
+    """Draw whole groups until each part has its share of them, at least one group where that is not 0.
 
     Args:
         groups: The group of every sample.
@@ -122,7 +145,7 @@ def draw_groups(groups: ArrayLike, validation: float, test: float, *, seed: int)
         seed: Seed of the draw.
     """
     names = np.unique(np.asarray(groups))
-    counts = [max(1, round(share * len(names))) for share in (validation, test)]
+    counts = [_count(share, len(names)) for share in (validation, test)]
     if sum(counts) >= len(names):
         raise UserError(
             f"`validation` (={validation}) and `test` (={test}) must leave some of {len(names)} groups."
@@ -130,6 +153,10 @@ def draw_groups(groups: ArrayLike, validation: float, test: float, *, seed: int)
     order = np.random.default_rng(seed).permutation(names)
     first, second = counts
     return split_by_group(groups, order[:first].tolist(), order[first : first + second].tolist())
+
+
+def _count(share: float, of: int) -> int:
+    return max(1, round(share * of)) if share else 0
 
 
 def _positions(values: Sequence[int]) -> NDArray[np.int64]:

@@ -1,6 +1,6 @@
 """Recipes as files: a recipe that ships by its name, others by their path, and keys that are changed for once."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from examples.recipes.recipe import Recipe
 from examples.typed import build, explained
 
 FOLDER = Path(__file__).parent
+_EACH = "each"
 
 
 def recipe_path(name: str) -> Path:
@@ -31,22 +32,44 @@ def is_recipe(name: str) -> bool:
     return any(path.is_file() for path in _places(name))
 
 
-def load_recipe(path: Path, changes: Mapping[str, Any] | None = None) -> Recipe:
+def load_recipe(
+    path: Path,
+    changes: Mapping[str, Any] | None = None,
+    *,
+    modalities: Callable[[Recipe], Sequence[str]] | None = None,
+) -> Recipe:
     """Read a recipe from a YAML file.
 
     Each modality in its `alone` has a row first; then come the rows of its `comparison`, then those of the panels in its `panel`,
-    one or a list. What else a panel sets, such as the optimiser, holds in place of what the recipe sets.
+    one or a list. What else a panel sets, such as the optimiser, holds in place of what the recipe sets. ``alone: each`` is
+    every modality of the data.
 
     Args:
         path: The file.
         changes: Keys that have other values for once. Of what is a mapping, such as `network`, single keys are changed;
             a `comparison` is another one as a whole.
+        modalities: Function that gives the names for ``alone: each``, of a recipe that is complete but for their rows; without it
+            there are no such rows.
 
     Raises:
         UserError: An unknown key or a wrong value, named.
     """
-    values, given = _read(path), dict(changes or {})
-    panel, alone, own = (given.pop(key, values.pop(key, None)) for key in ("panel", "alone", "comparison"))
+    values = _read(path)
+    alone = {**values, **(changes or {})}.get("alone")
+    if alone == _EACH:
+        rest = _made(path, values, changes or {}, [])
+        alone = [] if modalities is None else list(modalities(rest))
+        clash = sorted(set(alone) & set(rest.comparison))
+        if clash:
+            raise UserError(
+                f"The data has the modalities {clash}, and recipe '{path.stem}' has rows of these names; rename either."
+            )
+    return _made(path, values, changes or {}, alone)
+
+
+def _made(path: Path, values: Mapping[str, Any], changes: Mapping[str, Any], alone: Any) -> Recipe:
+    values, given = dict(values), dict(changes)
+    panel, _, own = (given.pop(key, values.pop(key, None)) for key in ("panel", "alone", "comparison"))
     with explained(Recipe, f"Recipe '{path}'"):
         panels = {name: _panel(name) for name in ([panel] if isinstance(panel, str) else panel or [])}
         values["comparison"] = _joined(own or {}, alone or [], panels)
@@ -74,7 +97,7 @@ def _joined(own: Any, alone: Any, panels: Mapping[str, Mapping[str, Any]]) -> An
     if not isinstance(own, Mapping):
         return own  # which is said to be none
     if not isinstance(alone, list):
-        raise UserError(f"`alone` (={alone!r}) must be a list of modalities.")
+        raise UserError(f"`alone` (={alone!r}) must be a list of modalities, or '{_EACH}'.")
     row: dict[str, Any] = next(
         (panel["alone"] for panel in panels.values() if "alone" in panel), {"method": "unimodal"}
     )

@@ -156,7 +156,9 @@ class Recipe:
 
     data: str
     comparison: dict[str, Row]
-    data_options: dict[str, bool | int | float | list[int] | list[str] | str] = field(default_factory=dict)
+    data_options: dict[str, bool | int | float | list[int] | list[str] | dict[str, str] | str] = field(
+        default_factory=dict
+    )
     seeds: PositiveInt = 3
     first_seed: NonNegativeInt = 0
     tuning_seeds: PositiveInt = 1

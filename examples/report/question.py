@@ -3,11 +3,14 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from examples.results import Interval, Results, Run, interval, paired_difference
-from maskfusion.contribution import Contributions
 
-_PLAIN, _MASKED = "concatenation", "complementary_mask"
+if TYPE_CHECKING:  # what prints the answer of a comparison waits for nothing
+    from maskfusion.contribution import Contributions
+
+_PLAIN, _MASKED, _CURE = "concatenation", "complementary_mask", "alone_joined_pooled"
 _PERCENT = "\N{NO-BREAK SPACE}%"
 
 
@@ -26,7 +29,7 @@ class Answer:
     told: bool = True
 
 
-def answer(results: Results, worth: Mapping[str, Contributions]) -> Answer:
+def answer(results: Results, worth: "Mapping[str, Contributions]") -> Answer:
     """Return question and answer.
 
     Args:
@@ -53,17 +56,21 @@ def answer(results: Results, worth: Mapping[str, Contributions]) -> Answer:
         f"{_verdict(difference)}: together, in row {plain}, they reach {_mean(fused[plain]):.1f}{_PERCENT} {results.metric}, "
         f"{base} alone {_mean(comparable[best]):.1f}{_PERCENT}, {_points(difference)}"
     )
-    words = [first]
     masked = next((name for name, runs in fused.items() if _penalised(name, runs, results)), None)
-    if masked is not None and masked != plain:
-        gained = paired_difference(fused[masked], comparable[best])
-        words.append(
-            f"with the mask, in row {masked}, {_mean(fused[masked]):.1f}{_PERCENT}, {_points(gained)}"
-        )
-    return Answer(f"Did adding {_listed(added)} to {base} hurt?", "; ".join(words) + ".")
+    cured = next((name for name, runs in fused.items() if runs[0].method == _CURE), None)
+    others = {"with the mask": masked, "alone first, then joined and pooled": cured}
+    second = [
+        f"{words}, in row {name}, {_mean(fused[name]):.1f}{_PERCENT}, "
+        f"{_points(paired_difference(fused[name], comparable[best]))}"
+        for words, name in others.items()
+        if name not in (None, plain)
+    ]
+    more = "; ".join(second)
+    sentence = f"{first}." + (f" {more[0].upper()}{more[1:]}." if more else "")
+    return Answer(f"Did adding {_listed(added)} to {base} hurt?", sentence)
 
 
-def _inside(results: Results, row: str, worth: Mapping[str, Contributions]) -> Answer:
+def _inside(results: Results, row: str, worth: "Mapping[str, Contributions]") -> Answer:
     runs = results.rows()[row]
     question = f"Did joining {_listed(list(runs[0].channels))} hurt?"
     first = (

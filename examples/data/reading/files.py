@@ -23,6 +23,7 @@ _BEGINNINGS: dict[str, tuple[bytes, ...]] = {
     ".jpeg": (b"\xff\xd8\xff",),
     ".jpg": (b"\xff\xd8\xff",),
     ".mat": (b"MATLAB", b"\x89HDF"),
+    ".npy": (b"\x93NUMPY",),
     ".npz": (b"PK",),
     ".png": (b"\x89PNG",),
     ".wav": (b"RIFF", b"RIFX", b"RF64"),

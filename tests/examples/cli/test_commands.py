@@ -89,7 +89,7 @@ def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
     [
         (("--rows", "masks"), "`rows` has unknown names ['masks']"),
         (("--data", "mnist"), "`data` (='mnist') must be one of"),
-        (("--panel", "all"), "`panel` (='all') must be one of ['paper', 'paper-rivals', "),
+        (("--panel", "all"), "`panel` (='all') must be one of ['hurts', 'paper', "),
         (("--data_options", "{label: 3}"), "`data_options` has unknown keys ['label']"),
         (("--data_options.labels", "25"), "`labels` (=25) must be a multiple of 10"),
         (("--data_options", "{split: '[x]'}"), "`data_options` has unknown keys ['split']"),
@@ -189,7 +189,7 @@ def test_a_fault_of_the_program_shows_its_traceback(monkeypatch: pytest.MonkeyPa
 
 def test_unknown_recipe(capsys):
     assert main(["compare", "mnist"]) == 2
-    assert "No recipe 'mnist'. It must be a YAML file or one of ['av-digits', " in " ".join(
+    assert "No recipe 'mnist'. It must be a YAML file or one of ['arrays', 'av-digits', " in " ".join(
         capsys.readouterr().err.split()
     )
 
@@ -247,8 +247,6 @@ def test_data_check(mfeat_root: Path, capsys):
     assert main(["data", "check", "mfeat", "--root", str(mfeat_root.parent)]) == 2
     assert main(["data", "check", "mfeat", "--root", str(mfeat_root / "nowhere")]) == 2
     assert "must be a folder or a file that is there" in " ".join(capsys.readouterr().err.split())
-    assert main(["data", "check", "study-cwfid", "--root", str(mfeat_root)]) == 2  # a recipe: its data set
-    assert "No 'cwfid_quarter.npz'" in capsys.readouterr().err
     assert main(["data", "check", "imagenet"]) == 2
     assert "`data` (='imagenet') must be one of" in capsys.readouterr().err
 

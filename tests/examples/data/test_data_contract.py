@@ -6,7 +6,7 @@ import torch
 
 from examples.data import load
 from examples.data.batches import Draw
-from examples.data.columns import OneFrame, Whole, statistics
+from examples.data.columns import OneFrame, Standardised, Whole, statistics
 from examples.data.contract import UNSCORED, Batch, Modality, Samples, split_and_standardise
 from examples.data.place import Place
 from examples.data.splits import Split
@@ -142,6 +142,32 @@ def test_statistics_in_blocks_are_those_of_everything():
     chosen = values[10:].double()
     torch.testing.assert_close(mean, chosen.mean(dim=(0, 2), keepdim=True).float())
     torch.testing.assert_close(std, chosen.std(dim=(0, 2), keepdim=True).float(), rtol=1e-5, atol=0)
+
+
+def test_statistics_do_not_count_what_is_missing():
+    values = torch.randn(700, 3, 4, dtype=torch.float64).mul(2).add(5)
+    values[:300, 1], values[600:, 0, 2] = torch.nan, torch.nan
+    mean, std = statistics(Whole(values), np.arange(700))
+    for channel in range(3):
+        there = values[:, channel][~values[:, channel].isnan()]
+        torch.testing.assert_close(mean[0, channel, 0], there.mean().float(), rtol=1e-5, atol=0)
+        torch.testing.assert_close(std[0, channel, 0], there.std().float(), rtol=1e-5, atol=0)
+    values[:, 1] = torch.nan
+    mean, std = statistics(Whole(values), np.arange(700))
+    assert mean.isnan().flatten().tolist() == [False, True, False]
+    taken = Standardised(Whole(values), np.arange(700), mean, std).take(np.array([0]), None)
+    assert (taken[0, 1] == 0).all()
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-9, 1.0, 1e20])
+def test_any_unit_can_be_standardised_and_constants_stay(scale: float):
+    values = torch.randn(300, 2).mul(scale)
+    values[:, 1] = 0.1 * scale
+    mean, std = statistics(Whole(values), np.arange(300))
+    torch.testing.assert_close(
+        std[0], torch.tensor([float(values[:, 0].double().std()), 1.0]), rtol=1e-4, atol=0
+    )
+    torch.testing.assert_close(mean[0, 1], values[0, 1])
 
 
 def test_unknown_data_set():

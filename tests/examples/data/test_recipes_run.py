@@ -100,7 +100,19 @@ def make_utd_mhad(root: Path) -> None:
     np.savez(path, **{**arrays, "subject": np.arange(len(arrays["subject"]), dtype="uint8") % 8 + 1})
 
 
+def make_arrays(root: Path) -> None:
+    random = np.random.default_rng(0)
+    np.savez(
+        root / "my.npz",
+        text=random.normal(size=(24, 5)),
+        sound=random.normal(size=(24, 3, 16)),
+        picture=random.normal(size=(24, 16, 16)),
+        label=np.arange(24) % 3,
+    )
+
+
 MAKE: dict[str, Callable[[Path], None]] = {
+    "arrays": make_arrays,
     "crema-d": make_crema_d,
     "rml": make_rml,
     "penn-action": make_penn_action,

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from examples.data.splits import PARTS, Split, draw_groups, split_at_random, split_by_group
+from examples.data.splits import PARTS, Split, draw_groups, split_at_random, split_by_class, split_by_group
 from examples.errors import UserError
 
 
@@ -45,6 +47,29 @@ def test_groups_are_drawn_whole():
     assert not found[0] & found[1] | found[0] & found[2] | found[1] & found[2]
     with pytest.raises(UserError, match=r"must leave some of 2 groups"):
         draw_groups([0, 1], 0.1, 0.1, seed=0)
+
+
+@given(counts=st.lists(st.integers(1, 30), min_size=2, max_size=6), seed=st.integers(0, 5))
+def test_every_part_has_its_share_of_every_class(counts: list[int], seed: int):
+    classes = np.repeat(np.arange(len(counts)), counts)
+    if max(counts) < 2:  # nothing can be scored
+        with pytest.raises(UserError, match="`test` of a split must hold at least one sample"):
+            split_by_class(classes, 0.15, 0.3, seed=seed)
+        return
+    split = split_by_class(classes, 0.15, 0.3, seed=seed)
+    found = [np.bincount(classes[getattr(split, part)], minlength=len(counts)) for part in PARTS]
+    assert (sum(found) == counts).all()
+    for train, validation, test, count in zip(*found, counts, strict=True):
+        assert train >= 1
+        assert test == min(max(1, round(0.3 * count)), count - 1)
+        assert validation == min(max(1, round(0.15 * count)), count - 1 - test)
+    again = split_by_class(classes, 0.15, 0.3, seed=seed)
+    assert all((getattr(again, part) == getattr(split, part)).all() for part in PARTS)
+
+
+def test_a_share_of_nothing_is_nothing():
+    assert len(split_by_class([0, 0, 1, 1], 0, 0.5, seed=0).validation) == 0
+    assert len(draw_groups([0, 0, 1, 1], 0, 0.5, seed=0).validation) == 0
 
 
 def test_as_a_file(tmp_path: Path):

@@ -69,6 +69,29 @@ def test_modalities_alone_come_first_as_the_panel_has_them(tmp_path: Path):
         load_recipe(path)
 
 
+def test_each_modality_of_the_data_has_a_row(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text("data: mfeat\nalone: each\ncomparison: {mine: {method: concatenation}}\nepochs: 7\n")
+    assert list(load_recipe(path).comparison) == ["mine"]
+    asked: list[Recipe] = []
+
+    def modalities(recipe: Recipe) -> list[str]:
+        asked.append(recipe)
+        return ["pix", "fou"]
+
+    made = load_recipe(path, {"seeds": 2}, modalities=modalities)
+    assert list(made.comparison) == ["pix", "fou", "mine"]
+    assert [(recipe.seeds, list(recipe.comparison)) for recipe in asked] == [(2, ["mine"])]
+    path.write_text(path.read_text().replace("mine", "fou"))
+    with pytest.raises(
+        UserError, match=r"The data has the modalities \['fou'\], and recipe 'own' has rows of these names"
+    ):
+        load_recipe(path, modalities=modalities)
+    path.write_text(path.read_text().replace("each", "all"))
+    with pytest.raises(UserError, match=r"`alone` \(='all'\) must be a list of modalities, or 'each'"):
+        load_recipe(path, modalities=modalities)
+
+
 def test_what_a_panel_sets_holds_before_the_recipe_and_after_the_command_line(tmp_path: Path):
     path = tmp_path / "own.yaml"
     path.write_text("data: mfeat\nalone: [pix]\npanel: paper\noptimizer: adamw\nepochs: 7\n")

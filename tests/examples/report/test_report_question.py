@@ -80,7 +80,23 @@ def test_the_answer_has_the_numbers():
         "in row both, they reach 72.0 % accuracy, sound alone 81.0 %, \N{MINUS SIGN}9.0 points (± 12.7, 95 % over 2 seeds)"
         in words
     )
-    assert "with the mask, in row masked, 83.0 %, +2.0 points (± 0.0, 95 % over 2 seeds)." in words
+    assert words.endswith(" With the mask, in row masked, 83.0 %, +2.0 points (± 0.0, 95 % over 2 seeds).")
+
+
+def test_the_cure_has_its_numbers_too():
+    runs = [
+        *unimodal("image", 80.0, 82.0),
+        *fused("both", 70.0, 74.0),
+        *fused("masked", 82.0, 84.0, method="complementary_mask"),
+        *fused("cured", 85.0, 87.0, method="alone_joined_pooled"),
+    ]
+    words = answer(results(*runs), {}).sentence.replace("\N{NO-BREAK SPACE}", " ")
+    assert words.count(". ") == 1
+    assert (
+        "over 2 seeds). With the mask, in row masked, 83.0 %, +2.0 points (± 0.0, 95 % over 2 seeds); alone first"
+        in words
+    )
+    assert words.endswith("joined and pooled, in row cured, 86.0 %, +5.0 points (± 0.0, 95 % over 2 seeds).")
 
 
 def test_runs_that_cannot_tell_say_so():
