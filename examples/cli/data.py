@@ -11,12 +11,13 @@ from rich.table import Table
 from examples.cli.options import add_place_arguments, parsed_place
 from examples.data import DATA_SETS, find
 from examples.data.place import Finding
+from examples.recipes import is_recipe, load_recipe, recipe_path
 
 
 def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser, check = ArgumentParser(), ArgumentParser()
-    check.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}.")
+    check.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}, or a recipe of one.")
     add_place_arguments(check)
     parser.add_subcommands(required=True).add_subcommand("check", check, help="Verify layout and counts.")
     return parser
@@ -34,6 +35,8 @@ def run(parsed: Namespace, typed: str) -> int:
     """
     del typed
     console, name = Console(), parsed.check.name
+    if name not in DATA_SETS and is_recipe(name):
+        name = load_recipe(recipe_path(name)).data
     data_set = find(name)
     findings = data_set.check(parsed_place(parsed.check))
     console.print(_table(name, findings))

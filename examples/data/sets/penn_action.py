@@ -94,7 +94,7 @@ def load_penn_action(
 def check_penn_action(place: Place) -> list[Finding]:
     """Look at every file and read some, or read the file of annotations; count."""
     place = _locate(place)
-    clips = _clip_folders(place)
+    clips, names = _clip_folders(place), set[str]()
     if _labels(place).is_dir():
         names = _label_names(place)
         decoding = label_decoding(_labels(place), sorted(names))
@@ -117,6 +117,7 @@ def check_penn_action(place: Place) -> list[Finding]:
     return [
         *findings,
         counted("frames", "folders", len(clips), _CLIPS),
+        none_of("labels: clips without frames", sorted(names - {clip.name for clip in clips})),
         none_of("frames: folders with gaps in the numbers of their frames", gaps),
         first_bytes("frames", [path for clip in clips for path in files_in(clip, ".jpg")]),
         sampled(_first_frames(place, clips)),

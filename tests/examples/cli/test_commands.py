@@ -247,6 +247,8 @@ def test_data_check(mfeat_root: Path, capsys):
     assert main(["data", "check", "mfeat", "--root", str(mfeat_root.parent)]) == 2
     assert main(["data", "check", "mfeat", "--root", str(mfeat_root / "nowhere")]) == 2
     assert "must be a folder or a file that is there" in " ".join(capsys.readouterr().err.split())
+    assert main(["data", "check", "study-cwfid", "--root", str(mfeat_root)]) == 2  # a recipe: its data set
+    assert "No 'cwfid_quarter.npz'" in capsys.readouterr().err
     assert main(["data", "check", "imagenet"]) == 2
     assert "`data` (='imagenet') must be one of" in capsys.readouterr().err
 

@@ -1,5 +1,6 @@
 """Penn Action: small clips in the layout of its archive, the same clips as a copy, and the real annotations."""
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -282,6 +283,7 @@ def test_check_counts_files(filmed: Path):
         ("11 looked at, all good", f"1 of 11 are bad: {empty}", False),
         ("8 decoded, all good", f"1 of 8 are bad: 0008: {empty}", False),
         ("2,326 folders", "12", False),
+        ("none", "none", True),
         ("none", "0004", False),
         ("653 looked at, all good", "653 good", True),
         (
@@ -291,6 +293,9 @@ def test_check_counts_files(filmed: Path):
         ),
     ]
     assert not (filmed / "maskfusion-cache").exists()
+    shutil.rmtree(filmed / "frames" / "0003")
+    named = {finding.what: finding[2:] for finding in check_penn_action(Place(filmed))}
+    assert named["labels: clips without frames"] == ("0003", False)
 
 
 def test_real_annotations():
