@@ -1,10 +1,13 @@
 """``python -m examples compare``: train every row of a recipe with every seed."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
 
 from examples.cli.options import (
     add_place_arguments,
@@ -69,8 +72,8 @@ def run(parsed: Namespace, typed: str) -> int:
         keep=parsed.keep or reports,
         fresh=parsed.fresh,
     )
-    for line in study.data().notes:
-        console.print(line, highlight=False, markup=False)
+    if study.data().notes:
+        console.print(_notes(study.data().notes))
     if parsed.accelerator == "cpu":
         seconds = estimate(study, workers)
         at_once = "one run" if workers == 1 else f"{workers} runs"
@@ -83,3 +86,10 @@ def run(parsed: Namespace, typed: str) -> int:
     if reports and results.runs:
         write_report([folder], place, folder / "report.html", command=typed, console=console)
     return 1 if results.failures else 0
+
+
+def _notes(notes: Sequence[tuple[str, str]]) -> Table:
+    made = Table.grid(padding=(0, 2, 0, 0))
+    for note in notes:
+        made.add_row(*map(escape, note))
+    return made

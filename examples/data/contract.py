@@ -135,7 +135,7 @@ class MultimodalData:
         scales: Modality name to mean and standard deviation that were taken out, each broadcasts to a batch.
         values: Label to the words for its numbers from 0; numbers of other labels speak for themselves.
         left_out: Samples of the data set that are in no part, by name, with the reason.
-        notes: Lines on how the files were read, where they say it themselves.
+        notes: How the files were read, where nobody has read them before: what it is about, and what is to say of it.
     """
 
     name: str
@@ -150,7 +150,7 @@ class MultimodalData:
     scales: Mapping[str, tuple[Tensor, Tensor]] = field(default_factory=dict, repr=False)
     values: Mapping[str, Sequence[str]] = field(default_factory=dict, repr=False)
     left_out: Mapping[str, str] = field(default_factory=dict, repr=False)
-    notes: tuple[str, ...] = field(default=(), repr=False)
+    notes: tuple[tuple[str, str], ...] = field(default=(), repr=False)
 
     def in_units(self, modality: str, values: Tensor) -> Tensor:
         """Return standardised values ``(batch, *shape)`` in the units of the data set."""

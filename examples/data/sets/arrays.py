@@ -106,7 +106,7 @@ def load_arrays(
 
 def check_arrays(place: Place) -> list[Finding]:
     """Read all, and say how."""
-    return [Finding("", "", line, good=True) for line in load_arrays(place).notes]
+    return [Finding(what, "", words, good=True) for what, words in load_arrays(place).notes]
 
 
 def identify_arrays(place: Place) -> dict[str, str]:
@@ -178,29 +178,32 @@ def _column(stamps: tuple[object, ...], name: str, stored: Stored, kind: str | N
     return Given(name, stored.read(), form)
 
 
-def _notes(bundle: Bundle, data: MultimodalData, columns: Mapping[str, Given], how: str) -> tuple[str, ...]:
-    """Return what was read, and how, in lines."""
+def _notes(
+    bundle: Bundle, data: MultimodalData, columns: Mapping[str, Given], how: str
+) -> tuple[tuple[str, str], ...]:
+    """Return what was read, and how."""
     parts = {name: len(positions) for name, positions in vars(data.split).items()}
     scored = data.train.target[data.train.target != UNSCORED].long()
     largest = _percent(float(scored.bincount().max()) / len(scored))
     each = "a sample" if data.task == "classification" else "a pixel"
-    lines = [
-        f"{bundle.path}: {sum(parts.values()):,} samples, {len(data.classes)} classes, one {each}; the largest has {largest}",
-        f"{parts['train']:,} to learn from, {parts['validation']:,} to choose the epoch, {parts['test']:,} to test, {how}",
-    ]
-    width = max(map(len, columns))
+    notes = {
+        bundle.path.resolve().name: f"{sum(parts.values()):,} samples",
+        "split": f"{parts['train']:,} to learn from, {parts['validation']:,} to choose the epoch, {parts['test']:,} to test, {how}",
+        "classes": f"{len(data.classes)}, one {each}; the most frequent has {largest}",
+    }
+    lines = list(notes.items())
     for name, column in columns.items():
         lacking = f"; {_percent(column.absent / len(column))} of the samples lack it" if column.absent else ""
         holes = f"; {_percent(column.missing)} of its other values are missing" if column.missing else ""
-        lines.append(f"  {name:{width}}  {column.form}{lacking}{holes}")
+        lines.append((name, f"{column.form}{lacking}{holes}"))
     if any(column.absent or column.missing for column in columns.values()):
-        lines.append("  What is missing becomes the mean of the training part, 0 once standardised.")
+        lines.append(
+            ("NaN", "is missing: the mean of the training part takes its place, 0 once standardised")
+        )
     size = sum(bundle.arrays[name].bytes for name in columns)
     if not bundle.mapped and size > _LARGE:
-        lines.append(
-            f"  An .npz archive cannot be mapped into memory: every process holds these {size / _MEGABYTE:,.0f} MB. A folder of .npy "
-            "files is read as needed."
-        )
+        words = f"an .npz archive cannot be mapped: each process holds these {size / _MEGABYTE:,.0f} MB"
+        lines.append(("memory", f"{words}; a folder of .npy files is read as needed"))
     return tuple(lines)
 
 

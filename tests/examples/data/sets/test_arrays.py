@@ -112,7 +112,9 @@ def test_a_split_that_is_given(tmp_path: Path, words: list[Any]):
     split = np.repeat(np.array(words), [30, 10, 20])
     data = loaded(tmp_path, {**without(made(), "group"), "split": split})
     assert [part.tolist() for part in parts(data)] == [[*range(30)], [*range(30, 40)], [*range(40, 60)]]
-    assert "as 'split' says" in data.notes[1]
+    assert (
+        dict(data.notes)["split"] == "30 to learn from, 10 to choose the epoch, 20 to test, as 'split' says"
+    )
 
 
 def test_a_validation_part_that_the_split_lacks_is_drawn_from_training(tmp_path: Path):
@@ -140,11 +142,11 @@ def test_what_is_missing_is_the_mean_of_the_training_part(tmp_path: Path):
     assert whole[1, 3] == 0
     expected = (arrays["text"] - np.nanmean(there, axis=0)) / np.nanstd(there, axis=0, ddof=1)
     np.testing.assert_allclose(whole, np.nan_to_num(expected, nan=0.0), atol=1e-5)
+    notes = dict(data.notes)
     assert (
-        data.notes[2]
-        == "  text   vector of 5; 33.3 % of the samples lack it; 0.5 % of its other values are missing"
+        notes["text"] == "vector of 5; 33.3 % of the samples lack it; 0.5 % of its other values are missing"
     )
-    assert data.notes[4] == "  What is missing becomes the mean of the training part, 0 once standardised."
+    assert notes["NaN"] == "is missing: the mean of the training part takes its place, 0 once standardised"
 
 
 def _where(data: MultimodalData, part: object) -> np.ndarray:
@@ -241,16 +243,15 @@ def test_a_feature_that_training_never_sees(tmp_path: Path):
 def test_a_large_archive_says_what_it_costs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr("examples.data.sets.arrays._LARGE", 1000)
     data = loaded(tmp_path, made())
-    assert data.notes[-1].startswith(
-        "  An .npz archive cannot be mapped into memory: every process holds these 0 MB."
-    )
+    words = "an .npz archive cannot be mapped: each process holds these 0 MB; a folder of .npy files is read as needed"
+    assert data.notes[-1] == ("memory", words)
 
 
 def test_check_says_how_it_is_read_and_identify_what_it_is(tmp_path: Path):
     data = loaded(tmp_path, made())
     place = Place(tmp_path / "my.npz")
     findings = check_arrays(place)
-    assert tuple(finding.found for finding in findings) == data.notes
+    assert tuple((finding.what, finding.found) for finding in findings) == data.notes
     assert all(finding.good for finding in findings)
     known = identify_arrays(place)
     assert DATA_SETS["arrays"].identify is identify_arrays
