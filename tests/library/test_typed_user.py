@@ -54,3 +54,20 @@ def test_several_masks() -> None:
         assert_type(tracker[path].history[-1]["step"], int)
     assert assert_type(tracker.total.zeta(), float) == 1.0
     assert_type(tracker.total.metrics(), dict[str, float])
+
+
+def test_alone_joined_pooled() -> None:
+    model = Network()
+    weights, omega = mf.parameter_groups(nn.Sequential(model, nn.Linear(8, 2)), lr=1e-3)
+    held_out = mf.HeldOutMasks(model, torch.optim.Adam([omega]))
+    assert_type(held_out.step(lambda: model(torch.ones(2, 8)).mean()), Tensor)
+    assert len(weights["params"]) == 2
+    assert_type(
+        mf.warm_start(model, {"early": Network().early, "late": Network().late.state_dict()}), list[str]
+    )
+    scores, target = {"image": torch.eye(2), "audio": torch.zeros(2, 2)}, torch.tensor([0, 1])
+    pool = assert_type(mf.LogarithmicPool(scores).fit(scores, target), mf.LogarithmicPool)
+    assert_type(pool.weights, dict[str, float])
+    assert assert_type(pool.shares, dict[str, float])["audio"] == 0.0
+    prediction: Tensor = pool({"image": scores["image"], "audio": None})
+    assert prediction.argmax(1).tolist() == [0, 1]
