@@ -1,8 +1,16 @@
 """The study: what the page shows, part by part."""
 
+from docs.shown.study.alone_first import (
+    joining,
+    joining_claims,
+    ours_against,
+    over,
+    seeds,
+    times,
+    what_stays_open,
+)
 from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
 from docs.shown.study.claims import claims
-from docs.shown.study.joining import joining, ours_against, what_stays_open
 from docs.shown.study.mask import parts, resnet, sweep, zetas
 from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
 from docs.shown.study.vote import confirmed, decided
@@ -17,17 +25,21 @@ __all__ = [
     "forest",
     "in_short",
     "joining",
+    "joining_claims",
     "missed",
     "of_thirty",
     "ours_against",
+    "over",
     "parts",
     "prices",
     "resnet",
     "rows",
+    "seeds",
     "settings",
     "sizes",
     "sweep",
     "swept_seeds",
+    "times",
     "what_stays_open",
     "zetas",
 ]

@@ -1,0 +1,167 @@
+"""The table and the figure at the top of the page: where joining hurts, where it helps, and what gets the points back."""
+
+from functools import cache, partial
+
+from docs.shown.claims import claim
+from docs.shown.page import NOTHING, draw, marked, points, say, score, table
+from docs.shown.study.cases import plain, read
+from examples.results import Interval, Results, interval
+from examples.results.figures.cases import over_best_alone
+from examples.results.rows import against, alone, best_alone, chosen, cost, mean_score, verdict
+
+HURTS = {
+    "hurts-grid-10db": "GRID, noisy\nmicrophone",
+    "hurts-utd-depth-skeleton": "UTD-MHAD:\ndepth, skeleton",
+}
+HELPS = {
+    "helps-grid-clean": "GRID,\nno noise",
+    "helps-utd-skeleton-inertial": "UTD-MHAD:\nskeleton, inertial",
+}
+MISSING = Interval(1.0, 0.0, 1)
+OURS, LONG = "alone-joined-pooled", "concatenation-long"
+ROWS = {
+    "concatenation": "concatenation",
+    LONG: "concatenation, equal time",
+    "ogm-ge": "OGM-GE",
+    "uniform-vote": "a loss each, all vote",
+    "joined": "each alone, then joined",
+    "pooled-experts": "each alone, then pooled",
+    OURS: "ours: alone, joined, pooled",
+}
+
+
+def over(case: str, row: str, base: str = "") -> str:
+    """Return what a row gains against another in a case, as the page writes it; against the best modality alone by default."""
+    results = read(case)
+    return points(against(results, row, base or best_alone(results) or ""))
+
+
+def times() -> str:
+    """Return how many times as long ours takes as concatenation, the least and the most of all cases."""
+    found = [cost(results, OURS).time for results in cases().values()]
+    return f"{min(found):.1f} to {max(found):.1f} times"
+
+
+def seeds() -> str:
+    """Return how many seeds each case has."""
+    (count,) = {results.recipe["seeds"] for results in cases().values()}
+    return str(count)
+
+
+@cache
+def cases() -> dict[str, Results]:
+    """Return every case by its title, those that hurt first."""
+    return {title: read(name) for name, title in {**HURTS, **HELPS}.items()}
+
+
+def joining() -> None:
+    """Draw the figure and show the table."""
+    draw(partial(over_best_alone, hurting=len(HURTS)), cases(), ROWS)
+    lines = [
+        [f"*{name}*", *(_single(results, name) for results in cases().values())]
+        for name in ("best alone", "other alone")
+    ]
+    lines += [
+        [words, *(_score(results, name) for results in cases().values())] for name, words in ROWS.items()
+    ]
+    say(table(["", *map(plain, cases())], lines))
+
+
+def ours_against() -> None:
+    """Show what ours gains against each baseline, and what it costs."""
+    lines = [
+        [words, *(marked(against(results, OURS, name)) for results in cases().values())]
+        for name, words in ROWS.items()
+        if name != OURS
+    ]
+    best = ["the best modality alone", *(marked(to_best(results)) for results in cases().values())]
+    time = ["*time over concatenation*", *(f"{cost(results, OURS).time:.1f}" for results in cases().values())]
+    size = [
+        "*parameters over concatenation*",
+        *(f"{cost(results, OURS).parameters:.1f}" for results in cases().values()),
+    ]
+    say(table(["ours against", *map(plain, cases())], [best, *lines, time, size]))
+
+
+def what_stays_open() -> None:
+    """Show the channels that the mask leaves open in the joint network of ours, and the score of each modality inside it."""
+    lines = []
+    for title, results in cases().items():
+        runs = results.rows()[OURS]
+        for name in results.modalities:
+            kept = interval([run.kept[name] for run in runs])
+            lines.append([plain(title), name, f"{kept.mean:.0f} ± {kept.half_width:.0f}"])
+    say(table(["", "", "open, % of its own channels"], lines, words=2))
+
+
+def to_best(results: Results) -> Interval | None:
+    """Return what ours gains against the best modality alone."""
+    return against(results, OURS, best_alone(results) or "")
+
+
+def _single(results: Results, which: str) -> str:
+    best = best_alone(results)
+    names = [name for name in alone(results) if (name == best) == (which == "best alone")]
+    return ", ".join(f"{name} {score(mean_score(alone(results)[name]))}" for name in names)
+
+
+def _score(results: Results, name: str) -> str:
+    rows = results.rows()
+    if name not in rows:
+        return NOTHING
+    value = score(mean_score(rows[name]))
+    return f"**{value}**" if name == OURS else value
+
+
+def joining_claims() -> None:
+    """Hold what the page says of these cases."""
+    for name in HURTS:
+        results = read(name)
+        costs = [against(results, row, best_alone(results) or "") for row in ("concatenation", LONG)]
+        claim(f"joining costs points, with equal time too: {name}", *(_is("worse", each) for each in costs))
+        claim(f"ours gets them back: {name}", _is("better", against(results, OURS, LONG)))
+    for title, results in cases().items():
+        bases = (best_alone(results) or "", "concatenation", LONG)
+        claim(
+            f"ours is nowhere worse than the best modality alone, nor than concatenation: {title}",
+            *(not _is("worse", against(results, OURS, base)) for base in bases),
+        )
+    for name in HELPS:
+        results = read(name)
+        claim(
+            f"joining brings points: {name}",
+            _is("better", against(results, LONG, best_alone(results) or "")),
+        )
+
+
+def _mask_claims() -> None:
+    """Hold what the page says of the mask of ours, and of the noisy microphone."""
+    noisy = read("hurts-grid-10db")
+    claim("next to nothing", mean_score(noisy.rows()["sound"]).mean < 12)
+    for base in (best_alone(noisy) or "", "pooled-experts"):
+        claim(f"better than {base}", _is("better", against(noisy, OURS, base)))
+    for title, results in cases().items():
+        for name in results.modalities:
+            kept = [run.kept[name] for run in results.rows()[OURS]]
+            of_noise = results is noisy and name == "sound"
+            claim(
+                f"it closes the noisy microphone and hardly anything else: {title}, {name}",
+                (max(kept) < 95) == of_noise,
+                of_noise or min(kept) > 97,
+            )
+    claim("level without a mask", verdict(against(noisy, OURS, "joined-pooled") or MISSING) == "even")
+    clean = read("helps-grid-clean")
+    claim("where it loses", _is("worse", against(clean, OURS, "pooled-experts")))
+    tried = [trial.loss or 0.0 for trial in clean.trials if trial.row == OURS]
+    claim("both rates had the same validation loss", max(tried) - min(tried) < 0.005)
+    taken = [trial.settings for trial in clean.trials if trial.row == OURS and trial.chosen]
+    claim("the worse one for the sound alone", taken != [chosen(clean, "sound")])
+    for name in ("hurts-utd-depth-skeleton", "helps-utd-skeleton-inertial"):
+        claim(
+            f"level with the pool: {name}",
+            verdict(against(read(name), OURS, "pooled-experts") or MISSING) == "even",
+        )
+
+
+def _is(word: str, difference: Interval | None) -> bool:
+    return difference is not None and verdict(difference) == word
