@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 from weakref import WeakKeyDictionary
 
 import torch
@@ -27,6 +27,7 @@ PATIENCE = 1000
 """Steps of any optimiser after which nobody looks any more."""
 
 
+@runtime_checkable
 class Watcher(Protocol):
     """A tracker, which has masks and can say something of them."""
 
