@@ -15,6 +15,7 @@ from examples.probes.shared import shared_recipe
 from examples.probes.table import show
 from examples.results.origin import machine, versions
 from examples.run.folder import RunFolder
+from examples.run.hardware import instructions
 from examples.typed import build
 
 
@@ -73,7 +74,7 @@ def run(parsed: Namespace, typed: str) -> int:
         settings=asdict(settings),
         recipe=recipe,
         versions={**versions(), "scikit-learn": version("scikit-learn")},
-        machine=machine(1),
+        machine=machine(1, instructions()),
         seconds=time.perf_counter() - start,
         probes=found,
     )

@@ -20,7 +20,7 @@ from examples.recipes import Recipe, Value
 from examples.results import METRICS, Failure, Results, Run, Trial
 from examples.results.origin import machine, versions
 from examples.run.folder import RunFolder
-from examples.run.hardware import Hardware
+from examples.run.hardware import Hardware, instructions
 from examples.run.loading import loaded
 from examples.run.start import Start
 
@@ -144,7 +144,7 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         command=command,
         recipe=asdict(recipe),
         versions=versions(),
-        machine=machine(workers, study.hardware.gpu()),
+        machine=machine(workers, instructions(), study.hardware.gpu()),
         seconds=max(
             time.perf_counter() - start,
             sum(run.seconds for run in outcomes if isinstance(run, Run)) / workers,

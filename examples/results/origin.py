@@ -12,12 +12,13 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: version(name) for name in _PACKAGES}}
 
 
-def machine(workers: int, gpu: str = "") -> str:
-    """Describe the machine in a few words, without its name; ``gpu`` is what it ran on besides.
+def machine(workers: int, instructions: str, gpu: str = "") -> str:
+    """Describe a machine in a few words, without its name.
 
-    PyTorch sums in another order with other instructions, so those that it uses stand there too.
+    Args:
+        workers: Processes at work.
+        instructions: Instructions that PyTorch uses; with others it sums in another order.
+        gpu: What it ran on besides.
     """
-    from torch.backends.cpu import get_cpu_capability  # noqa: PLC0415 - tables are drawn without torch
-
-    system = f"{platform.system()} {platform.machine()} ({get_cpu_capability()}), {os.cpu_count()} cores"
+    system = f"{platform.system()} {platform.machine()} ({instructions}), {os.cpu_count()} cores"
     return f"{system}, {workers} at work with one thread each{', on one ' if gpu else ''}{gpu}"

@@ -48,6 +48,11 @@ class Hardware:
         return torch.cuda.get_device_name()
 
 
+def instructions() -> str:
+    """Return the vector instructions that PyTorch uses here, such as AVX2; DEFAULT where there are none."""
+    return torch.backends.cpu.get_cpu_capability()
+
+
 def first_process() -> bool:
     """Whether this is the process that writes and speaks, of the several that a run may have."""
     return all(os.environ.get(name, "0") == "0" for name in _RANKS)

@@ -12,6 +12,7 @@ from rich.progress import Progress
 from examples.data.sets.synthetic import ceiling
 from examples.errors import UserError
 from examples.results.origin import machine, versions
+from examples.run.hardware import instructions
 from examples.run.pool import Tell, spread
 from examples.zeta.dials import DIALS, Dial
 from examples.zeta.records import Trial, Truth, Turned, ZetaResults
@@ -64,7 +65,7 @@ def experiment(jobs: Sequence[Job], *, workers: int | None, command: str, consol
         command=command,
         settings=asdict(data),
         versions=versions(),
-        machine=machine(workers),
+        machine=machine(workers, instructions()),
         seconds=round(time.perf_counter() - start, 1),
         dials={name: truth_of(dial) for name, dial in turned.items()},
         trials=trials,
