@@ -89,7 +89,7 @@ def test_interrupted(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys
     [
         (("--rows", "masks"), "`rows` has unknown names ['masks']"),
         (("--data", "mnist"), "`data` (='mnist') must be one of"),
-        (("--panel", "all"), "`panel` (='all') must be one of ['hurts', 'paper', "),
+        (("--panel", "all"), "`panel` (='all') must be one of ['"),
         (("--data_options", "{label: 3}"), "`data_options` has unknown keys ['label']"),
         (("--data_options.labels", "25"), "`labels` (=25) must be a multiple of 10"),
         (("--data_options", "{split: '[x]'}"), "`data_options` has unknown keys ['split']"),
