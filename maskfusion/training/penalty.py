@@ -102,8 +102,11 @@ class PenaltyHandle:
         return (args[0], *given), named
 
     def _after(self, optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-        del optimizer, args, kwargs
-        if self.steps is not None:
+        del args, kwargs
+        if self.steps is None:
+            return
+        found_inf = getattr(optimizer, "found_inf", None)  # a fused optimiser leaves out a step by itself
+        if found_inf is None or not found_inf.item():
             self.steps.step()
 
     def _before_any(self, optimizer: Optimizer, args: Any, kwargs: Any) -> tuple[Any, Any] | None:
