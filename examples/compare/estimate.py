@@ -27,7 +27,7 @@ def estimate(study: Study, workers: int) -> float:
     """Return the seconds that those runs of a study will take which are not finished, roughly.
 
     Each row is measured by a few steps on one thread, as its runs have. Where that takes long, the last rows count as the
-    dearest of the others.
+    dearest of the others. A row that cannot run counts nothing.
 
     Args:
         study: Study to run.
@@ -37,8 +37,13 @@ def estimate(study: Study, workers: int) -> float:
     todo, costs = 0.0, [0.0]
     for name, row in recipe.rows(study.rows).items():
         runs = _runs(study, name, row)
-        measured = runs and perf_counter() - begun < _PATIENCE
-        costs.append(_seconds(study, recipe.of_row(name, row.trials()[0]), data) if measured else max(costs))
+        if runs and perf_counter() - begun < _PATIENCE:
+            try:
+                costs.append(_seconds(study, recipe.of_row(name, row.trials()[0]), data))
+            except Exception:  # noqa: BLE001 - its runs will fail too, and say why; the other rows go on
+                costs.append(0.0)
+        else:
+            costs.append(max(costs))
         todo += runs * costs[-1]
     return todo / workers + (_PER_PROCESS if todo else 0.0)
 

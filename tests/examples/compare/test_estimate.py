@@ -10,6 +10,7 @@ from examples.compare import estimate as module
 from examples.compare.estimate import estimate, in_words
 from examples.compare.study import Study
 from examples.data.place import Place
+from examples.errors import UserError
 from examples.recipes import Row, load_recipe
 from examples.run.folder import RunFolder
 
@@ -98,3 +99,23 @@ def test_every_method_of_the_study_can_be_measured(mfeat_root: Path, tmp_path: P
 )
 def test_a_time_in_words(seconds: float, words: str):
     assert in_words(seconds) == words
+
+
+@pytest.mark.usefixtures("second")
+def test_a_row_that_cannot_run_counts_nothing(
+    recipe_file: Path, mfeat_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its runs fail and say why; the other rows go on."""
+
+    def step(recipe: object, row: Row, data: object) -> float:
+        del recipe, data
+        if row.method == "complementary_mask":
+            raise UserError("`task` must be another one.")
+        return 1.0
+
+    made = study(recipe_file, mfeat_root, tmp_path)
+    whole = estimate(made, 1)
+    monkeypatch.setattr(module, "_step", step)
+    masked = sum(row.method == "complementary_mask" for row in made.recipe.comparison.values())
+    assert estimate(made, 1) == pytest.approx(whole * (3 - masked) / 3)
+    assert masked
