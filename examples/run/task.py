@@ -8,10 +8,9 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from lightning.pytorch import LightningDataModule, LightningModule
+from lightning.pytorch import LightningModule
 from torch import Tensor
 from torch.nn.functional import cross_entropy
-from torch.utils.data import DataLoader
 from torchmetrics import MeanMetric, Metric
 from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
 
@@ -22,10 +21,10 @@ from examples.nets.model import FusionModel, FusionOutput
 from examples.recipes import Recipe
 from examples.results import EpochRecord
 from examples.results.statistics import finite, rounded
+from examples.run.loaders import SCORED_AT_ONCE
 from maskfusion import ComplementarityTracker, LossTerms, parameter_groups
 
 _MOMENTUM = 0.9
-_SCORED_AT_ONCE = 4  # batches: without gradients they take less memory
 
 
 class FusionTask(LightningModule):
@@ -108,7 +107,7 @@ class FusionTask(LightningModule):
         """Let the method set what the validation part decides."""
         part = self._data.validation
         if part is not None:
-            batches = part.loader(_SCORED_AT_ONCE * self._recipe.batch_size)
+            batches = part.loader(SCORED_AT_ONCE * self._recipe.batch_size)
             self.method.before_validation(self.model, map(self._here, batches))
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -265,40 +264,6 @@ class FusionTask(LightningModule):
             validation=rounded(self._validation),
             mask=kept,
         )
-
-
-class FusionData(LightningDataModule):
-    """Loaders of one data set for this process.
-
-    Args:
-        data: All parts.
-        batch_size: Over all processes.
-        seed: Seed of order and draws.
-        readers: Processes that read ahead.
-    """
-
-    def __init__(self, data: MultimodalData, batch_size: int, *, seed: int, readers: int) -> None:
-        super().__init__()
-        self.data, self.batch_size, self.seed, self.readers = data, batch_size, seed, readers
-
-    def train_dataloader(self) -> DataLoader[Batch]:
-        """Return the training part, shuffled anew in every epoch."""
-        return self.data.train.loader(self.batch_size, seed=self.seed, **self._share())
-
-    def val_dataloader(self) -> DataLoader[Batch] | list[Any]:
-        """Return the validation part in order; nothing where there is none."""
-        part = self.data.validation
-        return [] if part is None else part.loader(_SCORED_AT_ONCE * self.batch_size, **self._share())
-
-    def test_dataloader(self) -> DataLoader[Batch]:
-        """Return the test part in order."""
-        return self.data.test.loader(_SCORED_AT_ONCE * self.batch_size, **self._share())
-
-    def _share(self) -> Mapping[str, int]:
-        trainer = self.trainer
-        if trainer is None:
-            raise RuntimeError("`FusionData` gives loaders to a trainer only.")
-        return {"rank": trainer.global_rank, "world": trainer.world_size, "workers": self.readers}
 
 
 def metric_of(data: MultimodalData) -> Metric:

@@ -27,7 +27,8 @@ from examples.results import EpochRecord, Run
 from examples.results.statistics import finite
 from examples.run.folder import RunFolder
 from examples.run.hardware import PATIENCE, Hardware, Log, company, first_process
-from examples.run.task import FusionData, FusionTask, read_records
+from examples.run.loaders import FusionData
+from examples.run.task import FusionTask, read_records
 from examples.run.trained import network_of
 from maskfusion import ComplementarityTracker
 
