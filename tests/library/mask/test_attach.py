@@ -192,6 +192,7 @@ def through_file(model: nn.Module) -> nn.Module:
     file = io.BytesIO()
     torch.save(model, file)
     file.seek(0)
+    # A whole network with its hooks, not a state_dict, and written just above.
     return torch.load(file, weights_only=False)
 
 
