@@ -1,43 +1,24 @@
 """A mask that is about to close wholly in the first steps of training, before the network has learned what its channels are worth."""
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cache
-from typing import Any, NamedTuple, Protocol, runtime_checkable
-from weakref import WeakKeyDictionary
+from collections.abc import Callable
+from typing import Any, NamedTuple
+from weakref import WeakMethod, ref
 
 import torch
 from torch import Tensor
-from torch.optim import Optimizer
-from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from maskfusion.mask.mask import ComplementaryMask
-from maskfusion.training.penalty import holds
+from maskfusion.training.omega import omega_parameters
 
 LOOKS = 2, 4, 8, 16, 32
-"""Steps of its optimiser after which Omega is looked at."""
+"""Steps after which Omega is looked at."""
 SOON = 20
 """Steps in which no network learns much; what closes until then, or in as many steps again as there were, closes too early."""
 NEARLY_ALL = 0.98
 """Part of the open channels that has to be on its way to the threshold: by chance it is about a half."""
 FEWEST = 16
 """Open channels that it takes: of fewer, all may fall by chance."""
-PATIENCE = 1000
-"""Steps of any optimiser after which nobody looks any more."""
-
-
-@runtime_checkable
-class Watcher(Protocol):
-    """A tracker, which has masks and can say something of them."""
-
-    def _masks_there(self) -> Mapping[str, ComplementaryMask]:
-        """The masks by path."""
-        ...
-
-    def _foretell(self, path: str, text: str) -> None:
-        """Say of a mask what goes on after its name."""
-        ...
 
 
 class Seen(NamedTuple):
@@ -50,59 +31,50 @@ class Seen(NamedTuple):
     steps: int = 0
 
 
-@dataclass
-class Sights:
-    """What a watcher has seen of each mask, in how many steps of any optimiser."""
+class FirstSteps:
+    """Looks at one Omega as its gradients come, by a hook of that Omega alone, which goes after 32 steps or with who listens.
 
-    seen: dict[str, Seen] = field(default_factory=dict)
-    steps: int = 0
+    A step is whatever has changed Omega in place between two gradients, so that accumulated batches are none.
 
+    Args:
+        path: Path of the mask.
+        mask: Mask to look at.
+        foretell: Method that says of the mask at a path what goes on after its name. Neither its object nor the mask is kept alive: what a
+            tensor's hooks hold, no garbage collector finds.
+    """
 
-WATCHERS: "WeakKeyDictionary[Watcher, Sights]" = WeakKeyDictionary()
-"""Who watches the first steps, as long as it lives and has not seen enough."""
+    def __init__(self, path: str, mask: ComplementaryMask, foretell: Callable[[str, str], None]) -> None:
+        self.path = path
+        self._mask = ref(mask)
+        self._foretell = WeakMethod(foretell)
+        self._seen: Seen | None = None
+        self._version = 0
+        omega: Any = omega_parameters(mask)[0]
+        if omega.requires_grad:
+            self._handle = omega.register_post_accumulate_grad_hook(self._look)
 
+    def _look(self, omega: Tensor) -> None:
+        """What the hook does: ``omega`` has its gradient, and is as the last step has left it."""
+        mask, foretell = self._mask(), self._foretell()
+        if mask is None or foretell is None:
+            self._handle.remove()
+        elif not torch.compiler.is_compiling() and _readable(omega):
+            stepped, self._version = omega._version != self._version, omega._version
+            if self._seen is None:
+                now = mask.weight.detach().clone()
+                self._seen = Seen(now, now)
+            elif stepped and (text := self._stepped(mask, self._seen._replace(steps=self._seen.steps + 1))):
+                foretell(self.path, text)
 
-def watch_first_steps(watcher: Watcher) -> None:
-    """Look at Omega in the first steps of whichever optimiser has it, from now on."""
-    _hook()
-    WATCHERS[watcher] = Sights()
-
-
-@cache
-def _hook() -> None:
-    """Once, and for good: a hook of all optimisers cannot be taken off while they step."""
-    register_optimizer_step_pre_hook(_before)
-    register_optimizer_step_post_hook(_after)
-
-
-def _before(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    del args, kwargs
-    if torch.compiler.is_compiling():
-        return
-    for watcher, sights in list(WATCHERS.items()):
-        for path, mask in watcher._masks_there().items():
-            if path not in sights.seen and _readable(mask) and holds(optimizer, mask):
-                omega = mask.weight.detach().clone()
-                sights.seen[path] = Seen(omega, omega)
-
-
-def _after(optimizer: Optimizer, args: Any, kwargs: Any) -> None:
-    del args, kwargs
-    if torch.compiler.is_compiling():
-        return
-    for watcher, sights in list(WATCHERS.items()):
-        masks, seen = watcher._masks_there(), sights.seen
-        for path in [path for path, mask in masks.items() if path in seen and holds(optimizer, mask)]:
-            one = seen[path]._replace(steps=seen[path].steps + 1)
-            if one.steps in LOOKS and _readable(masks[path]):
-                if text := foreseen(one, masks[path]):
-                    watcher._foretell(path, text)
-                one = one._replace(omega=masks[path].weight.detach().clone(), looked=one.steps)
-            seen[path] = one
-        sights.steps += 1
-        enough = masks.keys() == seen.keys() and all(one.steps >= LOOKS[-1] for one in seen.values())
-        if enough or sights.steps >= PATIENCE:
-            WATCHERS.pop(watcher)
+    def _stepped(self, mask: ComplementaryMask, seen: Seen) -> str:
+        """Go on by a step; what there is to say, mostly nothing."""
+        if seen.steps not in LOOKS:
+            self._seen = seen
+            return ""
+        self._seen = seen._replace(omega=mask.weight.detach().clone(), looked=seen.steps)
+        if seen.steps == LOOKS[-1]:
+            self._handle.remove()
+        return foreseen(seen, mask)
 
 
 def foreseen(seen: Seen, mask: ComplementaryMask) -> str:
@@ -124,8 +96,7 @@ def foreseen(seen: Seen, mask: ComplementaryMask) -> str:
     )
 
 
-def _readable(mask: ComplementaryMask) -> bool:
+def _readable(omega: Tensor) -> bool:
     """Whether Omega can be read here and now: it is in one piece, and no CUDA graph is being recorded."""
-    omega = mask.weight
     recorded = omega.is_cuda and torch.cuda.is_current_stream_capturing()
     return not (recorded or omega.is_meta or hasattr(omega, "full_tensor"))

@@ -13,7 +13,7 @@ from maskfusion._checks import expect_int
 from maskfusion.mask.attached import AttachedMask, MaskHook, hooks_of
 from maskfusion.mask.find import expect_masks, masks_of
 from maskfusion.mask.mask import ComplementaryMask
-from maskfusion.training.first_steps import watch_first_steps
+from maskfusion.training.first_steps import FirstSteps
 from maskfusion.training.plot import plot
 from maskfusion.training.reading import Shares, read
 from maskfusion.training.tracked import Record, Tracked
@@ -27,8 +27,8 @@ class ComplementarityTracker(nn.Module):
     r"""Read from the masks of a model how much of each modality it uses.
 
     It refers to the masks without owning them: it has no parameters, and may be part of the model it watches. Reading changes
-    nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``. In the first 32 steps of the optimiser that has Omega it also
-    looks whether a whole mask is about to close, and warns before it has.
+    nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``. In the first 32 steps of the masks that there are when it
+    is made, it also looks, as Omega gets its gradient, whether a whole mask is about to close, and warns before it has.
 
     Of a model with several masks, ``tracker["path"]`` answers for one, ``tracker.total`` for all their channels together, and iterating
     gives the paths; ``tracker.zeta()`` and its like answer where there is one mask, and name the paths where there are several.
@@ -63,14 +63,15 @@ class ComplementarityTracker(nn.Module):
 
     def __init__(self, model_or_mask: nn.Module, *, collapse_after: int | None = 5) -> None:
         super().__init__()
-        expect_masks("model_or_mask", model_or_mask)
+        masks = expect_masks("model_or_mask", model_or_mask)
         self.collapse_after = (
             None if collapse_after is None else expect_int("collapse_after", collapse_after, least=1)
         )
         self._watched = (model_or_mask,)  # in a tuple, so that it does not become a submodule
         self.reset()
         if self.collapse_after is not None:
-            watch_first_steps(self)
+            for path, mask in masks.items():
+                FirstSteps(path, mask, self._foretell)
 
     def __iter__(self) -> Iterator[str]:
         """Paths of the masks."""
@@ -183,16 +184,13 @@ class ComplementarityTracker(nn.Module):
         self._last: dict[str, list[bool]] = {}
         self._watch = Watch(self.collapse_after)
 
-    def _masks_there(self) -> dict[str, ComplementaryMask]:
-        return masks_of(self._watched[0])
-
     def _foretell(self, path: str, text: str) -> None:
         self._watch.say(path, CollapseWarning, ["soon"], text)
-        self._watch.tell(stacklevel=4)  # the line of the optimiser's step
+        self._watch.tell(stacklevel=6)  # the line of `loss.backward()`
 
     def _masks(self) -> dict[str, ComplementaryMask]:
         (model,) = self._watched
-        masks = self._masks_there()
+        masks = masks_of(model)
         if not masks:
             raise RuntimeError(
                 f"The tracker's {type(model).__name__} has no mask any more: it was detached, unwrapped or replaced. Put one in, or make "

@@ -4,13 +4,14 @@ import copy
 import gc
 import re
 import warnings
-from collections.abc import Callable, Iterator
-from typing import Any
+import weakref
+from collections.abc import Callable
 
 import pytest
 import torch
 from torch import nn
 from torch.nn.functional import cross_entropy
+from torch.nn.utils import prune
 
 import maskfusion as mf
 from tests.support.helpers import set_weight
@@ -33,17 +34,17 @@ def follow(
     loss: Callable[[], torch.Tensor] | None = None,
     **settings,
 ) -> Told:
-    """Train with a tracker that is never updated: after which step was said what."""
+    """Train with a tracker that is never updated: at the gradient of which step was said what."""
     x, y = torch.randn(64, 8), torch.arange(64) % 4
     tracker = mf.ComplementarityTracker(model, **settings)
     told: Told = []
     for step in range(1, steps + 1):
         optimizer.zero_grad()
         task = cross_entropy(model(x), y) if loss is None else loss()
-        (task + lam * mf.total_penalty(model)).backward()
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            optimizer.step()
+            (task + lam * mf.total_penalty(model)).backward()
+        optimizer.step()
         told += [(step, str(each.message)) for each in caught]
         assert all(each.category is mf.CollapseWarning for each in caught)
     assert tracker.history == []
@@ -57,7 +58,7 @@ def adam(model: nn.Module, rate: float, kind=torch.optim.Adam) -> torch.optim.Op
 def test_ten_steps_of_adam_are_told_of_after_two() -> None:
     model = network(init=0.01, threshold=0.005)
     told = follow(model, adam(model, 5e-4), lam=0.1)
-    assert [step for step, _ in told] == [2]
+    assert [step for step, _ in told] == [3]
     text = told[0][1]
     assert text.startswith(
         "Mask '2' is about to close wholly: after 2 steps of its optimiser, 32 of 32 channels are closed or will be by step 10, before the network "
@@ -89,7 +90,7 @@ def test_each_cure_helps(cure: dict[str, float]) -> None:
 def test_by_default_it_takes_a_strong_penalty_and_is_told_of_in_time() -> None:
     model = network()
     told = follow(model, adam(model, 1e-3), lam=1.0, steps=60)
-    assert [step for step, _ in told] == [32]
+    assert [step for step, _ in told] == [33]
     assert re.search(r"will be by step 5[01], before", told[0][1])
     model = network()
     assert follow(model, adam(model, 1e-3), lam=1e-4, steps=60) == []
@@ -99,7 +100,7 @@ def test_by_default_it_takes_a_strong_penalty_and_is_told_of_in_time() -> None:
 def test_what_has_closed_already_is_said_so(kind: type[torch.optim.Optimizer]) -> None:
     model = network(init=0.01, threshold=0.005)
     told = follow(model, adam(model, 0.01, kind), lam=1.0)
-    assert [step for step, _ in told] == [2]
+    assert [step for step, _ in told] == [3]
     assert told[0][1].startswith(
         "Mask '2' has closed wholly: after 2 steps of its optimiser, 32 of 32 channels are closed or will be by step 2, before"
     )
@@ -110,7 +111,7 @@ def test_plain_sgd_is_seen_by_what_it_does() -> None:
     assert follow(model, torch.optim.SGD(model.parameters(), lr=1e-3), lam=0.1) == []
     model = network()
     told = follow(model, torch.optim.SGD(model.parameters(), lr=1e-2), lam=1.0)
-    assert [step for step, _ in told] == [2]
+    assert [step for step, _ in told] == [3]
 
 
 def test_a_part_that_closes_is_no_matter() -> None:
@@ -136,15 +137,48 @@ def test_of_few_channels_all_may_fall_by_chance() -> None:
         assert len(follow(model, adam(model, 5e-4), lam=1.0, steps=4)) == told
 
 
-@pytest.mark.unchecked
-def test_it_points_at_the_line_that_steps() -> None:
-    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
-    tracker, optimizer = mf.ComplementarityTracker(mask), torch.optim.Adam([mask.weight], lr=1e-3)
-    mask.weight.grad = torch.ones_like(mask.weight)
-    optimizer.step()
-    with pytest.warns(mf.CollapseWarning) as caught:
+def pulled(mask: mf.ComplementaryMask, optimizer: torch.optim.Optimizer, steps: int = 1) -> None:
+    """Let steps push every Omega down."""
+    for _ in range(steps):
+        optimizer.zero_grad()
+        mask.weight.sum().backward()
         optimizer.step()
+
+
+def falling(**settings) -> tuple[mf.ComplementaryMask, torch.optim.Optimizer, mf.ComplementarityTracker]:
+    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
+    return mask, torch.optim.Adam([mask.weight], lr=1e-3), mf.ComplementarityTracker(mask, **settings)
+
+
+@pytest.mark.unchecked
+def test_it_points_at_the_line_that_makes_the_gradient() -> None:
+    mask, optimizer, tracker = falling()
+    pulled(mask, optimizer, 2)
+    with pytest.warns(mf.CollapseWarning) as caught:
+        mask.weight.sum().backward()
     assert caught[0].filename == __file__
+    assert tracker.history == []
+
+
+def test_a_filter_that_makes_an_error_of_it_stops_there() -> None:
+    mask, optimizer, tracker = falling()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", mf.MaskWarning)
+        with pytest.raises(mf.CollapseWarning, match=r"^The mask is about to close wholly"):
+            pulled(mask, optimizer, 3)
+    assert tracker.history == []
+
+
+def test_accumulated_batches_are_one_step() -> None:
+    mask, optimizer, tracker = falling()
+    for step in range(3):
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            for _ in range(5):
+                mask.weight.sum().backward()
+        assert len(caught) == (step == 2)
+        optimizer.step()
+        optimizer.zero_grad()
     assert tracker.history == []
 
 
@@ -156,16 +190,15 @@ def test_said_once_and_not_where_it_is_unwanted() -> None:
 
 def test_each_mask_at_its_own_optimizer() -> None:
     model = nn.Sequential(network(), mf.ComplementaryMask(16, init=0.01, threshold=0.005))
-    first, second = (torch.optim.Adam([mask.weight], lr=1e-3) for mask in (model[0][2], model[1]))
+    masks = model[0][2], model[1]
+    optimizers = [torch.optim.Adam([mask.weight], lr=1e-3) for mask in masks]
     tracker = mf.ComplementarityTracker(model)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         for step in range(40):
-            for mask in (model[0][2], model[1]):
-                mask.weight.grad = torch.ones_like(mask.weight)
-            first.step()
-            if step >= 5:
-                second.step()
+            for mask, optimizer, begin in zip(masks, optimizers, (0, 5), strict=True):
+                if step >= begin:
+                    pulled(mask, optimizer)
     assert [str(each.message)[:33] for each in caught] == [
         "Mask '1' is about to close wholly",
         "Mask '0.2' is about to close whol",
@@ -174,101 +207,111 @@ def test_each_mask_at_its_own_optimizer() -> None:
 
 
 def test_a_state_that_knows_of_it_does_not_say_it_again() -> None:
-    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
-    tracker, optimizer = mf.ComplementarityTracker(mask), torch.optim.Adam([mask.weight], lr=1e-3)
-    mask.weight.grad = torch.ones_like(mask.weight)
-    optimizer.step()
+    mask, optimizer, tracker = falling()
     with pytest.warns(mf.CollapseWarning, match="^The mask is about to close wholly"):
-        optimizer.step()
+        pulled(mask, optimizer, 3)
     tracker.update()
-    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
-    resumed, optimizer = mf.ComplementarityTracker(mask), torch.optim.Adam([mask.weight], lr=1e-3)
+    mask, optimizer, resumed = falling()
     resumed.load_state_dict(tracker.state_dict())
-    mask.weight.grad = torch.ones_like(mask.weight)
-    for _ in range(4):
-        optimizer.step()
+    pulled(mask, optimizer, 4)
 
 
-def looks(optimizer: torch.optim.Optimizer) -> int:
-    """How often the groups are read in a step by others than the optimiser itself."""
-    groups, count = optimizer.param_groups, 0
-
-    class Groups(list):
-        def __iter__(self) -> Iterator[Any]:
-            nonlocal count
-            count += 1
-            return super().__iter__()
-
-    optimizer.param_groups = Groups(groups)
-    optimizer.step()
-    optimizer.param_groups = groups
-    return count
+def hooks(mask: mf.ComplementaryMask) -> int:
+    return len(mask.weight._post_accumulate_grad_hooks or ())
 
 
 @pytest.mark.unchecked  # the checker keeps what it has seen
-@pytest.mark.parametrize("end", ["enough", "collected", "patience"])
-def test_it_stops_looking(end: str) -> None:
-    mask, parameter = mf.ComplementaryMask(4), nn.Parameter(torch.ones(1))
-    optimizer = torch.optim.SGD([parameter if end == "patience" else mask.weight], lr=0.0)
-    alone = looks(optimizer)
+@pytest.mark.parametrize("end", ["enough", "collected"])
+def test_it_leaves_nothing_behind(end: str) -> None:
+    mask = mf.ComplementaryMask(4)
+    optimizer = torch.optim.SGD([mask.weight], lr=1e-6)
     tracker = mf.ComplementarityTracker(mask)
-    assert looks(optimizer) > alone
-    copies = [copy.deepcopy(tracker)]  # which has a mask of its own that nobody trains yet
+    assert hooks(mask) == 1
+    copies = [copy.deepcopy(tracker), copy.deepcopy(mask)]  # which nobody trains yet
+    assert hooks(copies[1]) == 0
     if end == "collected":
         del tracker
         gc.collect()
+        pulled(mask, optimizer)
     else:
-        for _ in range(30 if end == "enough" else 997):
-            optimizer.step()
-        assert looks(optimizer) > alone
-        optimizer.step()
+        pulled(mask, optimizer, 32)
+        assert hooks(mask) == 1
+        pulled(mask, optimizer)
         assert tracker.history == []
-    assert looks(optimizer) == alone
-    assert len(copies) == 1
+    assert hooks(mask) == 0
+    assert len(copies) == 2
+
+
+def test_nothing_is_kept_of_a_mask_that_is_gone() -> None:
+    model = nn.Sequential(mf.ComplementaryMask(4))
+    tracker, gone = mf.ComplementarityTracker(model), weakref.ref(model[0])
+    model[0] = nn.Identity()
+    gc.collect()
+    assert gone() is None
+    assert tracker.history == []
+
+
+def test_a_frozen_omega_is_not_looked_at() -> None:
+    mask = mf.ComplementaryMask(16)
+    mask.weight.requires_grad_(False)
+    assert mf.ComplementarityTracker(mask).kept() == {"0": 100.0, "1": 100.0}
+    assert hooks(mask) == 0
+
+
+def test_an_omega_that_was_loaded_begins_there() -> None:
+    """Far above the threshold: what it was before does not count."""
+    mask, optimizer, tracker = falling()
+    set_weight(mask, 5.0)
+    pulled(mask, optimizer, 40)
+    assert tracker.history == []
 
 
 @pytest.mark.unchecked
 def test_while_somebody_compiles_nothing_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
-    tracker, optimizer = mf.ComplementarityTracker(mask), torch.optim.Adam([mask.weight], lr=1e-3)
-    mask.weight.grad = torch.ones_like(mask.weight)
+    mask, optimizer, tracker = falling()
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
-    for _ in range(4):
-        optimizer.step()
-    assert tracker.history == []
-
-
-def test_a_model_that_loses_its_mask_is_let_go() -> None:
-    model = nn.Sequential(mf.ComplementaryMask(4))
-    tracker = mf.ComplementarityTracker(model)
-    optimizer = torch.optim.SGD(model.parameters(), lr=0.0)
-    model[0] = nn.Identity()
-    optimizer.step()
+    pulled(mask, optimizer, 4)
     assert tracker.history == []
 
 
 def test_sharded_and_absent_omegas_are_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
-    tracker, optimizer = mf.ComplementarityTracker(mask), torch.optim.Adam([mask.weight], lr=1e-3)
+    mask, optimizer, tracker = falling()
     monkeypatch.setattr(mask.weight, "full_tensor", lambda: None, raising=False)
-    mask.weight.grad = torch.ones_like(mask.weight)
-    for _ in range(8):
-        optimizer.step()
+    pulled(mask, optimizer, 8)
     assert tracker.history == []
 
 
 @pytest.mark.unchecked
-def test_a_compiled_step_is_left_alone() -> None:
+@pytest.mark.parametrize("what", ["step", "network"])
+def test_what_is_compiled_is_looked_at_too(what: str) -> None:
     torch._dynamo.reset()
-    mask = mf.ComplementaryMask(16, init=0.01, threshold=0.005)
-    tracker, optimizer = mf.ComplementarityTracker(mask), torch.optim.Adam([mask.weight], lr=1e-3)
-    mask.weight.grad = torch.ones_like(mask.weight)
+    model = network(init=0.01, threshold=0.005)
+    tracker, optimizer = mf.ComplementarityTracker(model), adam(model, 1e-3)
+    step = torch.compile(optimizer.step, backend="eager") if what == "step" else optimizer.step
+    run = torch.compile(model, backend="aot_eager", fullgraph=True) if what == "network" else model
 
-    @torch.compile(backend="eager")
-    def step() -> None:
-        optimizer.step()
+    def train() -> None:
+        for _ in range(4):
+            optimizer.zero_grad()
+            (run(torch.ones(2, 8)).sum() + mf.total_penalty(model)).backward()
+            step()
 
-    for _ in range(4):
-        step()
+    with pytest.warns(mf.CollapseWarning, match="is about to close wholly"):
+        train()
     assert tracker.history == []
-    assert bool((mask.weight < 0.01).all())
+
+
+def test_a_pruned_omega_is_looked_at() -> None:
+    model = network(init=0.01, threshold=0.005)
+    prune.random_unstructured(model[2], "weight", amount=1)
+    tracker, optimizer = mf.ComplementarityTracker(model), adam(model, 1e-3)
+
+    def train() -> None:
+        for _ in range(4):
+            optimizer.zero_grad()
+            (model(torch.ones(2, 8)).sum() + mf.total_penalty(model)).backward()
+            optimizer.step()
+
+    with pytest.warns(mf.CollapseWarning, match="31 of 31 channels"):
+        train()
+    assert tracker.history == []
