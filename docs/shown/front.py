@@ -1,18 +1,20 @@
 """The figure and the table of the README and of the home page, from the study's results: ``python -m docs.shown.front``."""
 
 from pathlib import Path
+from statistics import fmean
 
 from matplotlib import rc_context
 from PIL import Image
 
 from docs.shown.claims import claim
 from docs.shown.page import score
+from docs.shown.results import ahead, by_instructions, opened
 from docs.shown.study.alone_first import HURTS, LONG, OURS, ROWS, cases
-from docs.shown.study.cases import plain
-from examples.results import Results
+from docs.shown.study.cases import plain, read
+from examples.results import Interval, Results
 from examples.results.figures.cases import over_best_alone
 from examples.results.figures.style import STYLE
-from examples.results.rows import best_alone, mean_score
+from examples.results.rows import best_alone, mean_score, paired_difference, verdict
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "figures" / "joining.png"
@@ -43,6 +45,31 @@ def claims() -> None:
         claim("the figure of `python -m docs.shown.front`", picture.info["Description"] == words())
     claim("the figure in words", words() in readme, words() in home)
     claim("the table of `python -m docs.shown.front`", table() in readme)
+    noisy, clean = read("hurts-grid-10db"), read("helps-grid-clean")
+    said = {"worse on the noisy microphone": noisy, "better without noise": clean}
+    for words_of_it, results in said.items():
+        points = f"{abs(_pool_over_ours(results).mean):.1f} "
+        claim(
+            f"{points}{words_of_it}",
+            points in readme,
+            verdict(_pool_over_ours(results)) == words_of_it.split()[0],
+        )
+    level = [results for title, results in cases().items() if "UTD" in title]
+    claim(
+        "the pool is level with ours on UTD-MHAD",
+        *(verdict(_pool_over_ours(each)) == "even" for each in level),
+    )
+    claim("three channels in ten", 65 < fmean(run.kept["sound"] for run in noisy.rows()[OURS]) < 75)
+    rows = noisy.rows()
+    claim("no points of its own", verdict(paired_difference(rows[OURS], rows["joined-pooled"])) == "even")
+    demo = by_instructions().values()
+    claim("one channel in twelve", *(100 / 13.5 < opened(each).mean < 100 / 10.5 for each in demo))
+    claim("within a point of all", *(abs(ahead(each).mean) < 1 for each in demo))
+
+
+def _pool_over_ours(results: Results) -> Interval:
+    rows = results.rows()
+    return paired_difference(rows["pooled-experts"], rows[OURS])
 
 
 def _line(title: str, results: Results) -> str:

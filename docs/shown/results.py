@@ -37,7 +37,7 @@ def processors() -> None:
         [
             name,
             *(score(mean_score(results.rows()[row])) for row in ROWS),
-            points(_ahead(results)),
+            points(ahead(results)),
             f"{opened(results).mean:.1f} %",
         ]
         for name, results in by_instructions().items()
@@ -125,7 +125,7 @@ def flipped(row: str, epoch: int) -> float:
 def claims() -> None:
     """Hold the words of the page against the numbers."""
     found = by_instructions().values()
-    claim("enough", *(abs(each.mean) < 1.5 for each in map(_ahead, found)))
+    claim("enough", *(abs(each.mean) < 1.5 for each in map(ahead, found)))
     claim("about a twelfth", *(7 < opened(results).mean < 10 for results in found))
     claim("the last digits", *(apart(row, 1) < 1e-3 for row in ROWS))
     claim("grow", *(apart(row, EPOCHS[-1]) > 10 * apart(row, 1) for row in ROWS))
@@ -134,7 +134,7 @@ def claims() -> None:
     claim("that sign was chance", over_all().mean - over_all().half_width < 0)
 
 
-def _ahead(results: Results) -> Interval:
+def ahead(results: Results) -> Interval:
     """Return mask against concatenation, paired by seed."""
     rows = results.rows()
     return paired_difference(rows["mask"], rows["concatenation"])

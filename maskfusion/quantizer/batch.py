@@ -6,10 +6,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from maskfusion._processes import Processes
 from maskfusion.functional.nearest import of_finite_length
 from maskfusion.kernels.way import Way
 from maskfusion.quantizer.assignment import as_vectors
-from maskfusion.quantizer.processes import Processes
 
 
 @dataclass

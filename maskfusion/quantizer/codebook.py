@@ -9,12 +9,12 @@ from torch import distributed as dist
 from typing_extensions import override
 
 from maskfusion._checks import expect_int, expect_number
+from maskfusion._processes import Processes
 from maskfusion.functional.gradients import straight_through
 from maskfusion.kernels.private import in_backward
 from maskfusion.kernels.way import Way
 from maskfusion.quantizer.batch import Batch
 from maskfusion.quantizer.float32_state import Float32State
-from maskfusion.quantizer.processes import Processes
 
 USAGE_DECAY = 0.99
 """Decay of the running counts where the codebook learns by gradients and has no decay of its own."""

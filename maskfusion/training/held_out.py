@@ -10,9 +10,9 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.parallel import DistributedDataParallel
 from torch.optim import Optimizer
 
+from maskfusion._processes import Processes
 from maskfusion._typing import Float
 from maskfusion.mask.find import expect_masks
-from maskfusion.quantizer.processes import Processes
 from maskfusion.training.omega import different, omega_parameters
 from maskfusion.training.penalty import innermost
 

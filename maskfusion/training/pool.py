@@ -10,9 +10,9 @@ from torch import distributed as dist
 from typing_extensions import override
 
 from maskfusion._checks import expect_int, expect_number
+from maskfusion._processes import Processes
 from maskfusion._state import LastingState
 from maskfusion._typing import Float, Int
-from maskfusion.quantizer.processes import Processes
 from maskfusion.training.pool_fit import expect_scores, expect_target, fitted
 
 MOST = 8
