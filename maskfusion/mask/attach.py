@@ -3,6 +3,7 @@
 import sys
 import warnings
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from difflib import get_close_matches
 from itertools import chain, count
 from typing import Any
@@ -126,11 +127,10 @@ def attach(
         places, counts, sources = find(layers)
         _expect_given(channels, counts)
         mask = _made(model, layers, counts, places, name, settings)
-        try:
+        with ExitStack() as undone:
+            undone.callback(unhook, model, mask)
             wiring = prove({name: mask}, model, read, sources)
-        except BaseException:
-            unhook(model, mask)
-            raise
+            undone.pop_all()  # it stays
     _settled(model, mask)
     for problem in wiring.problems:
         warnings.warn(problem, WiringWarning, stacklevel=2)
