@@ -127,6 +127,7 @@ def attach(
         places, counts, sources = find(layers)
         _expect_given(channels, counts)
         mask = _made(model, layers, counts, places, name, settings)
+        mask.sources = sources
         with ExitStack() as undone:
             undone.callback(unhook, model, mask)
             wiring = prove({name: mask}, model, read, sources)

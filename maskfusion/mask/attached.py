@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import nn
@@ -14,6 +14,9 @@ from maskfusion.functional.multiply import multiply_channels
 from maskfusion.mask.copies import with_entries
 from maskfusion.mask.entry import map_entry
 from maskfusion.mask.mask import ComplementaryMask
+
+if TYPE_CHECKING:
+    from maskfusion.mask.sources import Sources
 
 Entry = int | str | None
 
@@ -72,6 +75,8 @@ class AttachedMask(ComplementaryMask):
         super().__init__(channels, channel_dim=dims.pop() if len(dims) == 1 else 1, **settings)
         self.places = tuple(places)
         self.padded: tuple[str, ...] = ()
+        self.sources: Sources = {}
+        """Which inputs of the network are whose, where an example has told."""
         self.side = "output" if places[0].argument is None else "input"
 
     @override

@@ -318,3 +318,25 @@ def test_lists_hold_a_sample_an_entry() -> None:
     at = {"points": "points", "words": "words"}
     assert mf.attach(model, at, x, channel_dim=-1).channels == {"points": 4, "words": 4}
     assert mf.check(model, x).problems == ()
+
+
+class Cosine(Late):
+    """How alike the two are, as in CLIP: something divides by the length of each."""
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        first, second = (nn.functional.pad(each, (0, 1)) for each in (self.text(text), self.audio(audio)))
+        first, second = (each / each.norm(dim=1, keepdim=True) for each in (first[:, :2], second[:, :2]))
+        return first @ second.T
+
+
+def test_a_check_knows_whose_the_inputs_are_as_attach_has_found() -> None:
+    """Where closing makes everything NaN, listening could not tell."""
+    model = Cosine()
+    with pytest.warns(mf.WiringWarning, match="makes the output NaN or infinite"):
+        mask = mf.attach(model, {"words": "text", "voice": "audio"}, batch())
+    wiring = mf.check(model, batch())
+    assert [wire.inputs for wire in wiring.wires] == [("text",), ("audio",)]
+    assert all("divides by the length" in problem for problem in wiring.problems)
+    mask.sources = {"words": ("text_of_old",), "voice": ("audio",)}  # the network took other inputs then
+    with pytest.raises(ValueError, match="`modalities` must say which of the inputs"):
+        mf.check(model, batch())
