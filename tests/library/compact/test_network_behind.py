@@ -1,47 +1,13 @@
-"""compact of networks: what each operation between encoder, mask and reader becomes."""
-
-from collections.abc import Callable
-from typing import Any
+"""compact of networks: what each operation between mask and reader becomes."""
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.nn import functional as F  # noqa: N812
-from torch.nn.utils import parametrizations
 
-import maskfusion as mf
-from tests.support.compacting import OMEGA, norm
-from tests.support.helpers import set_weight
+from tests.support.compacting import Net, Step, conv, norm, same
 
 pytestmark = pytest.mark.unchecked  # the exporter cannot trace checks of shapes
-
-Step = Callable[[Any, Tensor], Tensor]
-
-
-class Net(nn.Module):
-    """Maps of two modalities, something before the mask, and something behind it."""
-
-    def __init__(self, behind: Step, before: Step, layers: dict[str, nn.Module], **settings: Any) -> None:
-        super().__init__()
-        self.encoder = nn.Conv2d(3, 8, 1)
-        self.mask = set_weight(mf.ComplementaryMask({"image": 5, "audio": 3}, **settings), OMEGA)
-        self.before, self.behind = before, behind
-        for name, layer in layers.items():
-            self.add_module(name, layer)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.behind(self, self.mask(self.before(self, self.encoder(x))))
-
-
-def same(model: nn.Module, *inputs: Any) -> tuple[Any, dict[str, tuple[int, ...]]]:
-    """Compact, equal in evaluation; shapes of what is stored."""
-    small = mf.compact(model.eval(), inputs)
-    torch.testing.assert_close(small(*inputs), model(*inputs), rtol=1e-5, atol=1e-5)
-    return small, {key: tuple(value.shape) for key, value in small.network.state_dict().items()}
-
-
-def conv(**settings: Any) -> nn.Module:
-    return nn.Conv2d(8, 4, 3, **settings)
 
 
 def half_closed() -> nn.Module:
@@ -200,120 +166,6 @@ def test_behind_the_mask(case: str) -> None:
         assert shapes["a.weight"][1] == inputs
 
 
-BEFORE: dict[str, tuple[Step, dict[str, nn.Module], bool]] = {
-    "norm": (lambda m, x: m.n(x).relu(), {"n": norm(nn.BatchNorm2d(8))}, True),
-    "each by itself": (lambda m, x: m.d(x), {"d": nn.Conv2d(8, 8, 3, groups=8, padding=1)}, True),
-    "moved": (lambda _, x: x.permute(0, 2, 3, 1).flatten(1, 2).transpose(1, 2).cos(), {}, True),
-    "averaged": (lambda _, x: x.mean((2, 3)), {}, True),
-    "joined": (lambda _, x: torch.cat([x[:, 4:], x[:, :4]], 1), {}, True),
-    "twice": (lambda _, x: torch.cat([x, x], 2), {}, True),
-    "tied": (lambda m, x: x + m.b(x), {"b": nn.Conv2d(8, 8, 1)}, False),
-    "normed over channels": (lambda m, x: m.n(x), {"n": nn.GroupNorm(2, 8)}, False),
-    "each by itself, then normed": (
-        lambda m, x: m.n(m.d(x)),
-        {"d": nn.Conv2d(8, 8, 3, groups=8), "n": nn.GroupNorm(2, 8)},
-        False,
-    ),
-    "transposed": (lambda m, x: m.t(x), {"t": nn.ConvTranspose2d(8, 8, 3)}, False),
-    "along places": (
-        lambda m, x: m.l(x).transpose(1, 2).contiguous().transpose(1, 2),
-        {"l": nn.Linear(5, 5)},
-        False,
-    ),
-    "a grid": (lambda _, x: x.view(-1, 2, 4, 6, 5).flatten(1, 2), {}, False),
-    "added numbers": (lambda m, x: x + m.n.weight, {"n": nn.PReLU()}, True),
-    "between places": (lambda _, x: x[:, :, 1:] - x[:, :, :-1], {}, True),
-}
-
-
-@pytest.mark.parametrize("case", BEFORE)
-def test_before_the_mask(case: str) -> None:
-    torch.manual_seed(0)
-    before, layers, cut = BEFORE[case]
-    model = Net(
-        lambda m, x: m.a(x.flatten(2).mean(2) if x.ndim > 2 else x), before, {**layers, "a": nn.Linear(8, 4)}
-    )
-    _, shapes = same(model, torch.randn(4, 3, 6, 5))
-    assert (shapes["encoder.weight"][0] == 3) == cut
-    assert shapes["a.weight"] == (4, 3)
-
-
-def test_weights_that_are_computed() -> None:
-    torch.manual_seed(0)
-    layers = {
-        "n": parametrizations.weight_norm(nn.Conv2d(8, 8, 1)),
-        "a": parametrizations.weight_norm(nn.Conv2d(8, 4, 3, padding=1)),
-        "b": parametrizations.weight_norm(nn.Conv2d(8, 4, 3, bias=False)),
-        "c": nn.Conv2d(8, 4, 3),
-    }
-    parametrizations.weight_norm(layers["c"], "bias")
-
-    def behind(m: Any, x: Tensor) -> Tensor:
-        return m.a(x.cos())[:, :, 1:-1, 1:-1] + m.b(x.cos()) + m.b(x) + m.c(x.cos())
-
-    model = Net(behind, lambda m, x: m.n(x), layers)
-    small, _ = same(model, torch.randn(4, 3, 6, 5))
-    loss = small(torch.randn(4, 3, 6, 5)).square().mean()
-    loss.backward()
-    assert all(parameter.grad is not None for parameter in small.parameters())
-
-
-def test_a_table_of_vectors_and_channels_in_the_middle() -> None:
-    class Table(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.words, self.head = nn.Embedding(9, 8, padding_idx=0), nn.Linear(8, 3)
-            self.mask = set_weight(mf.ComplementaryMask({"a": 5, "b": 3}, channel_dim=-1), OMEGA)
-            self.maps = set_weight(mf.ComplementaryMask({"a": 2, "b": 3}, channel_dim=1), [1.0, 0, 0, 1, 0])
-
-        def forward(self, words: Tensor) -> Tensor:
-            return self.head(self.mask(self.words(words))) + self.head(self.maps(self.words(words)))
-
-    torch.manual_seed(0)
-    small, shapes = same(Table(), torch.randint(9, (4, 5)))
-    assert {shapes["words.weight"], shapes["words.weight_2"]} == {(9, 3), (9, 8)}
-    assert small.report.total.parameters[1] < small.report.total.parameters[0] + 9 * 3
-
-
-def test_masks_that_cross() -> None:
-    class Crossed(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.words, self.head = nn.Embedding(9, 8), nn.Linear(8, 3)
-            self.mask = set_weight(mf.ComplementaryMask({"a": 5, "b": 3}, channel_dim=-1), OMEGA)
-            self.maps = set_weight(mf.ComplementaryMask({"a": 2, "b": 3}, channel_dim=1), [1.0, 0, 0, 1, 0])
-
-        def forward(self, words: Tensor) -> Tensor:
-            words = self.words(words)
-            return self.head(self.mask(words) * self.maps(words))
-
-    torch.manual_seed(0)
-    same(Crossed(), torch.randint(9, (4, 5)))
-
-
-@pytest.mark.parametrize(
-    ("behind", "layers"),
-    [
-        (lambda m, x: m.a(x.cos()), {"a": conv(padding=1)}),
-        (lambda m, x: F.linear(x.mean((2, 3)), m.a.weight, m.b(x).mean() * m.a.bias), {"a": nn.Linear(8, 4)}),
-        (lambda m, x: m.n(x), {"n": nn.GroupNorm(2, 8)}),
-    ],
-)
-@pytest.mark.parametrize("omega", [[0.0] * 8, [1.0] * 3 + [0.0] * 5])
-def test_all_closed_or_the_last(behind: Step, layers: dict[str, nn.Module], omega: list[float]) -> None:
-    torch.manual_seed(0)
-
-    def with_image(m: Any, x: Tensor) -> Tensor:
-        m.seen = x
-        return x
-
-    layers = {**layers, "b": nn.Identity()}
-    layers["b"].forward = lambda x: model.seen + 0 * x
-    model = Net(behind, with_image, layers)
-    set_weight(model.mask, omega)
-    same(model, torch.randn(4, 3, 6, 5))
-
-
 def test_a_batch_that_is_fixed() -> None:
     torch.manual_seed(0)
     model = Net(lambda m, x: m.a(x.view(4, -1)), lambda _, x: x, {"a": nn.Linear(240, 4)})
@@ -321,19 +173,3 @@ def test_a_batch_that_is_fixed() -> None:
     assert shapes["a.weight"] == (4, 90)
     with pytest.raises(ValueError, match=r"`x` of shape \(5, 3, 6, 5\) must have shape \(4, 3, 6, 5\)"):
         small(torch.randn(5, 3, 6, 5))
-
-
-def test_half_precision() -> None:
-    torch.manual_seed(0)
-    model = Net(lambda m, x: m.a(x.cos()), lambda _, x: x, {"a": conv(padding=1)}).bfloat16().eval()
-    x = torch.randn(4, 3, 6, 5).bfloat16()
-    small = mf.compact(model, x)
-    assert {value.dtype for value in small.parameters()} == {torch.bfloat16}
-    torch.testing.assert_close(small(x), model(x), rtol=0.05, atol=0.05)
-
-
-def test_frozen_parameters_stay_frozen() -> None:
-    model = Net(lambda m, x: m.a(x), lambda _, x: x, {"a": conv()})
-    model.a.weight.requires_grad_(False)
-    small, _ = same(model, torch.randn(4, 3, 6, 5))
-    assert {key for key, value in small.network.named_parameters() if not value.requires_grad} == {"a.weight"}
