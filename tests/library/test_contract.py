@@ -3,12 +3,10 @@
 import copy
 import io
 import pickle
-from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
-from torch import distributed as dist
 from torch.func import functional_call
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.checkpoint import checkpoint
@@ -229,13 +227,6 @@ class Scaled(nn.Module):
 
     def forward(self, *inputs: Tensor) -> object:
         return self.module(*(self.factor * value for value in inputs))
-
-
-@pytest.fixture
-def _one_process() -> Iterator[None]:
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @every_subject

@@ -1,14 +1,12 @@
 """Where people train: autocast, compile, checkpointing, averaged copies, adapters, half precision."""
 
 import copy
-from collections.abc import Iterator
 
 import peft
 import pytest
 import torch
 import transformers as hf
 from torch import Tensor, nn
-from torch import distributed as dist
 from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -156,13 +154,6 @@ def test_half_precision_before_and_after() -> None:
     assert mask_plain(model).weight.dtype == torch.float32
     scores_of = model(*(value.bfloat16() for value in (torch.randn(3, 4), torch.randn(3, 3))))
     assert scores_of.dtype == torch.bfloat16
-
-
-@pytest.fixture
-def _one_process() -> Iterator[None]:
-    dist.init_process_group("gloo", store=dist.HashStore(), rank=0, world_size=1)
-    yield
-    dist.destroy_process_group()
 
 
 @pytest.mark.usefixtures("_one_process")
