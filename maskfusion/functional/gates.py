@@ -18,7 +18,7 @@ def hard_gate(
         \frac{\partial \omega_d}{\partial \Omega_d} := 1
 
     The gradient is the identity for closed channels too (straight-through), so that a channel can open again.
-    A weight that is NaN is closed.
+    A weight that is NaN is closed and gets no gradient.
 
     Args:
         weight: Omega, shape ``(channels,)``.
@@ -126,10 +126,10 @@ def _dropped(
 
 
 def _straight_through(weight: Tensor, values: Tensor) -> Tensor:
-    """``values``, in the dtype of ``weight``, whose gradient ``weight`` gets unchanged.
+    """``values``, in the dtype of ``weight``, whose gradient ``weight`` gets unchanged, but where it is NaN.
 
     Written over a copy of ``weight``: exact, and three operations less than by adding ``weight - weight.detach()``.
     """
-    out = weight.clone()
+    out = weight.clamp(min=-torch.inf)  # a copy, whose gradient leaves out NaN
     out.detach().copy_(values)
     return out
