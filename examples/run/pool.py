@@ -2,12 +2,14 @@
 
 import multiprocessing
 import os
-import queue
 import signal
 from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from threading import Thread
-from typing import Any, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from multiprocessing.queues import SimpleQueue
 
 Job = TypeVar("Job")
 Outcome = TypeVar("Outcome")
@@ -43,7 +45,7 @@ def spread(
             done(job, made[-1])
         return made
     context = multiprocessing.get_context("spawn")
-    told: multiprocessing.Queue[Any] = context.Queue()
+    told: SimpleQueue[Any] = context.SimpleQueue()  # what is told is there before what comes of the job
     before = multiprocessing.active_children()
     pool = ProcessPoolExecutor(
         min(workers, len(jobs)), mp_context=context, initializer=_begin, initargs=(told,)
@@ -62,7 +64,7 @@ def spread(
 
 def _follow(
     futures: dict[Future[Outcome], Job],
-    told: "multiprocessing.Queue[Any]",
+    told: "SimpleQueue[Any]",
     tell: Tell,
     done: Callable[[Job, Outcome], None],
 ) -> None:
@@ -70,21 +72,17 @@ def _follow(
     waiting = set(futures)
     while waiting:
         ready, waiting = wait(waiting, timeout=_OFTEN, return_when=FIRST_COMPLETED)
-        try:
-            while True:
-                tell(told.get_nowait())
-        except queue.Empty:
-            pass
+        while not told.empty():
+            tell(told.get())
         for future in ready:
             done(futures[future], future.result())
 
 
-_told: list["multiprocessing.Queue[Any]"] = []  # a process of the pool has one for its whole life
+_told: list["SimpleQueue[Any]"] = []  # a process of the pool has one for its whole life
 
 
-def _begin(told: "multiprocessing.Queue[Any]") -> None:
+def _begin(told: "SimpleQueue[Any]") -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that waits
-    told.cancel_join_thread()  # what was not read by then need not be
     _told.append(told)
     Thread(target=_end_with_parent, daemon=True).start()
 

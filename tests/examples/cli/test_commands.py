@@ -8,6 +8,7 @@ from itertools import chain
 from pathlib import Path
 
 import pytest
+import torch
 from rich.console import Console
 
 from examples import cli
@@ -20,7 +21,7 @@ from examples.results import Results
 from tests.support.real_data import real_data
 
 REPOSITORY = Path(__file__).parents[3]
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": "1"}
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPOSITORY), "OMP_NUM_THREADS": str(torch.get_num_threads())}
 
 
 def numbers(folder: Path) -> list[dict[str, object]]:

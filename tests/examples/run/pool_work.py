@@ -14,6 +14,12 @@ def square(job: int, tell: Tell) -> int:
     return job * job
 
 
+def talk(job: int, tell: Tell) -> int:
+    for word in range(300):
+        tell((job, word))
+    return job
+
+
 def forever(job: int, tell: Tell) -> None:
     tell(job)
     while True:

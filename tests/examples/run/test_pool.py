@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from examples.run.pool import spread
-from tests.examples.run.pool_work import square
+from tests.examples.run.pool_work import square, talk
 from tests.support.paths import ROOT
 
 PROGRAM = [sys.executable, "-m", "tests.examples.run.pool_work"]
@@ -33,6 +33,20 @@ def test_in_others():
     assert sorted(job for job, _ in told) == [3, 4, 5, 6]
     assert os.getpid() not in {process for _, process in told}
     assert sorted(done) == [(3, 9), (4, 16), (5, 25), (6, 36)]
+
+
+@pytest.mark.slow
+def test_all_that_a_job_tells_is_there_before_what_comes_of_it():
+    told, before = [], {}
+    jobs = range(12)
+    spread(
+        talk,
+        jobs,
+        2,
+        done=lambda job, _: before.update({job: told.count(job)}),
+        tell=lambda it: told.append(it[0]),
+    )
+    assert before == dict.fromkeys(jobs, 300)
 
 
 @pytest.mark.slow
