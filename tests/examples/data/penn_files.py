@@ -1,6 +1,6 @@
 """Small clips in the layout of Penn Action's archive, and the same clips in the layout of the copy."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +9,7 @@ from PIL import Image
 
 ACTIONS, VIEWS = ("bowl", "squat"), ("front", "left", "right")
 WIDTH, HEIGHT = 48, 32
+ANNOTATED = ("pose", "box", "visibility")
 
 
 def annotation(number: int) -> dict[str, object]:
@@ -74,3 +75,13 @@ def write_copy(folder: Path, clips: list[dict[str, object]]) -> Path:
         viewpoint_names=np.array(VIEWS),
     )
     return path
+
+
+def write_archive(root: Path, clips: Sequence[Mapping[str, object]], *, filmed: bool = False) -> Path:
+    """Write the labels of all clips, and their frames where they are `filmed`; return the root."""
+    for number, clip in enumerate(clips):
+        name = f"{number + 1:04d}"
+        write_labels(root, name, clip)
+        if filmed:
+            write_frames(root, name, clip["nframes"])
+    return root

@@ -21,7 +21,7 @@ from examples.run.task import FusionTask
 from examples.run.trained import network_of
 from examples.run.training import train
 from maskfusion import LogarithmicPool
-from tests.examples.run.test_training import Cut, numbers, toy
+from tests.examples.run.toy_runs import Cut, numbers, toy
 
 SMALL = Network(encoder="plain", width=4, latent=6, head_hidden=8, dropout=0.1)
 ROWS = {

@@ -1,8 +1,5 @@
-"""One run: goes on where it was cut, chooses its epoch, logs, and holds its memory."""
+"""One run: which epoch it chooses, how it scores, its rates, its precision, and its memory."""
 
-import csv
-import json
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,50 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from examples.__main__ import main
-from examples.data.contract import MultimodalData, split_and_standardise
-from examples.data.splits import Split
 from examples.errors import UserError
 from examples.nets.model import build_model
-from examples.recipes import Network, Recipe, Row
-from examples.results import EpochRecord, Run
+from examples.results import EpochRecord
 from examples.run.folder import RunFolder
 from examples.run.task import FusionTask, read_records
 from examples.run.training import train
-
-SMALL = Network(width=8, residual_width=4, residual_blocks=1, latent=6, codes=5, head_width=4, head_hidden=8)
-ROWS = {
-    "concatenation": Row("concatenation", quantise=False),
-    "mask": Row("complementary_mask", arguments={"mask_weight": 1e-3, "init": 0.0015, "threshold": 0.0005}),
-}
-
-
-def recipe(**settings: object) -> Recipe:
-    values = {"epochs": 3, "batch_size": 8, "select": "validation", "network": SMALL, **settings}
-    return Recipe(data="toy", comparison=ROWS, **values)
-
-
-def toy(task: str = "classification", samples: int = 48, size: tuple[int, int] = (8, 8)) -> MultimodalData:
-    random = torch.Generator().manual_seed(0)
-    target = torch.arange(samples) % 3
-    image = torch.randn(samples, 1, *size, generator=random) + target[:, None, None, None]
-    vector = torch.randn(samples, 5, generator=random) + target[:, None]
-    order = np.arange(samples)
-    if task == "segmentation":
-        target = (image[:, 0] > 1).long()
-    return split_and_standardise(
-        "toy",
-        {"v": vector, "i": image},
-        target,
-        kinds={"v": "vector", "i": "image"},
-        classes=("a", "b", "c"),
-        split=Split(order[: samples // 2], order[samples // 2 : 3 * samples // 4], order[3 * samples // 4 :]),
-        task=task,
-    )
-
-
-def numbers(run: Run) -> Run:
-    return replace(run, seconds=0.0, processor_seconds=0.0)
+from tests.examples.run.toy_runs import SMALL, recipe, toy
 
 
 def test_the_epoch_with_the_lowest_validation_loss_is_scored(tmp_path: Path):
@@ -133,73 +93,6 @@ def test_one_cycle_rises_and_falls_for_weights_and_omega(tmp_path: Path, monkeyp
     assert (rates[-1] < rates.max(axis=0) / 1e5).all()
 
 
-class Cut(Exception):  # noqa: N818 - not an error of the code under test
-    """The lights go out."""
-
-
-@pytest.mark.parametrize(
-    ("optimizer", "schedule"), [("adamw", "cosine"), ("sgd", "cosine"), ("adamw", "one-cycle")]
-)
-@pytest.mark.parametrize("step", [3, 4, 7])
-def test_goes_on_where_it_was_cut(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, optimizer: str, schedule: str, step: int
-):
-    settings = recipe(optimizer=optimizer, schedule=schedule, gradient_clip=1.0)
-    whole = train("mask", settings, toy(), seed=0, folder=RunFolder(tmp_path / "whole"))
-    with monkeypatch.context() as patch:
-        before = FusionTask.training_step
-
-        def lights_out(task: FusionTask, *batch: object) -> torch.Tensor:
-            if task.global_step == step:
-                raise Cut
-            return before(task, *batch)
-
-        patch.setattr(FusionTask, "training_step", lights_out)
-        with pytest.raises(Cut):
-            train("mask", settings, toy(), seed=0, folder=RunFolder(tmp_path / "cut"))
-    seen: list[int] = []
-    again = train(
-        "mask",
-        settings,
-        toy(),
-        seed=0,
-        folder=RunFolder(tmp_path / "cut"),
-        on_epoch=lambda number, _: seen.append(number),
-    )
-    assert numbers(again) == numbers(whole)
-    assert seen == list(range(step // 3 + 1, 4))
-
-
-def test_logs(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    folder = RunFolder(tmp_path)
-    run = train("mask", recipe(), toy(), seed=0, folder=folder, loggers=("csv", "tensorboard"))
-    with (tmp_path / "csv" / "version_0" / "metrics.csv").open() as file:
-        rows = [row for row in csv.DictReader(file) if row["loss/task"]]
-    assert [float(row["loss/task"]) for row in rows] == pytest.approx(
-        [epoch.loss["task"] for epoch in run.epochs]
-    )
-    wanted = {
-        "loss/total",
-        "loss/reconstruction",
-        "loss/code",
-        "loss/mask",
-        "perplexity/v",
-        "compl/i",
-        "zeta",
-    }
-    assert wanted | {"validation/loss", "validation/score"} <= set(rows[0])
-    events = EventAccumulator(str(tmp_path / "tensorboard" / "version_0"))
-    events.Reload()
-    assert wanted | {"validation/loss"} <= set(events.Tags()["scalars"])
-    assert [event.value for event in events.Scalars("loss/task")] == pytest.approx(
-        [epoch.loss["task"] for epoch in run.epochs]
-    )
-    assert capsys.readouterr().out == ""
-
-
 def test_segmentation_is_scored_by_intersection_over_union(tmp_path: Path):
     settings = recipe(epochs=20, learning_rate=0.02)
     run = train("concatenation", settings, toy("segmentation"), seed=0, folder=RunFolder(tmp_path))
@@ -229,6 +122,14 @@ def test_precision_of_narrow_maps(tmp_path: Path, size: tuple[int, int]):
     assert losses[1] == pytest.approx(losses[0], rel=0.1)
 
 
+def test_needs_a_validation_part(tmp_path: Path):
+    data = replace(toy(), validation=None)
+    with pytest.raises(
+        UserError, match=r"`select` \(='validation'\) needs a validation part; 'toy' is split"
+    ):
+        train("mask", recipe(), data, seed=0, folder=RunFolder(tmp_path))
+
+
 @pytest.mark.slow
 def test_memory_does_not_grow_over_epochs(tmp_path: Path):
     held: list[int] = []
@@ -242,87 +143,3 @@ def test_memory_does_not_grow_over_epochs(tmp_path: Path):
 
     train("mask", recipe(epochs=6), toy(), seed=0, folder=RunFolder(tmp_path), on_epoch=count)
     assert max(held[2:]) <= held[1]
-
-
-def test_machines_with_a_folder_each_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The first process has two epochs behind it, this one none."""
-
-    def broadcast(_: object, value: object, src: int = 0) -> object:
-        del src
-        return 2 if type(value) is int else value
-
-    monkeypatch.setattr("lightning.pytorch.strategies.SingleDeviceStrategy.broadcast", broadcast)
-    with pytest.raises(
-        UserError,
-        match=r"must be one folder that all machines share: 2 epochs are done in that of the first process, 0 in",
-    ):
-        train("mask", recipe(), toy(), seed=0, folder=RunFolder(tmp_path))
-
-
-def test_starts_anew_where_it_shall_not_go_on(tmp_path: Path):
-    seen: list[int] = []
-    for resume, epochs in ((True, 1), (False, 2), (True, 3)):
-        train(
-            "concatenation",
-            recipe(epochs=epochs, schedule="constant"),
-            toy(),
-            seed=0,
-            folder=RunFolder(tmp_path),
-            resume=resume,
-            on_epoch=lambda number, _: seen.append(number),
-        )
-    assert seen == [1, 1, 2, 3]
-
-
-def test_the_split_is_written_by_name(tmp_path: Path):
-    data = replace(toy(), names=tuple(f"clip{number}" for number in range(48)))
-    train("concatenation", recipe(epochs=1), data, seed=0, folder=RunFolder(tmp_path))
-    written = json.loads((tmp_path / "split.json").read_text())
-    assert {part: len(names) for part, names in written.items()} == {
-        "train": 24,
-        "validation": 12,
-        "test": 12,
-    }
-    assert written["test"][0] == "clip36"
-
-
-def test_needs_a_validation_part(tmp_path: Path):
-    data = replace(toy(), validation=None)
-    with pytest.raises(
-        UserError, match=r"`select` \(='validation'\) needs a validation part; 'toy' is split"
-    ):
-        train("mask", recipe(), data, seed=0, folder=RunFolder(tmp_path))
-
-
-def test_train_from_the_command_line(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys):
-    arguments = [
-        "train",
-        str(recipe_file),
-        "--root",
-        str(mfeat_root),
-        "--output",
-        str(tmp_path / "run"),
-    ]
-    assert main([*arguments, "--row", "mask"]) == 0
-    text = capsys.readouterr().out
-    assert re.search(
-        r"epoch 1/2: loss .* \(task .*, reconstruction .*, code .*\); perplexity pix .*; compl pix", text
-    )
-    assert re.search(
-        r"mask, seed 0: accuracy .* % on the test part with the weights of epoch 2", " ".join(text.split())
-    )
-    assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
-        "csv",
-        "last.ckpt",
-        "plan.json",
-        "run.json",
-    ]
-    assert main([*arguments, "--row", "masks"]) == 2
-    assert "`rows` has unknown names ['masks']" in capsys.readouterr().err
-    assert main([*arguments, "--devices", "0"]) == 2
-    assert "`devices` (=0) must be above 0" in capsys.readouterr().err
-    if not torch.cuda.is_available():
-        assert main([*arguments, "--accelerator", "cuda", "--fresh"]) == 2
-        assert "`accelerator` (='cuda')" in capsys.readouterr().err
-    with pytest.raises(SystemExit, match="2"):
-        main([*arguments, "--log", "[cvs]"])
