@@ -1,6 +1,7 @@
 """The tables of comparisons on data that ships with the repository, and what another processor makes of them."""
 
 import math
+from functools import cache
 from itertools import combinations
 from statistics import fmean
 
@@ -94,6 +95,7 @@ def between_seeds(row: str) -> str:
     return f"{spread(row)[1]:.2f}"
 
 
+@cache
 def by_instructions() -> dict[str, Results]:
     """Return the comparison on each instruction set."""
     return {name: Results.read(RESULTS / f"{file}.json") for name, file in PROCESSORS.items()}

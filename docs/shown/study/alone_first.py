@@ -87,7 +87,7 @@ def ours_against() -> None:
 
 
 def what_stays_open() -> None:
-    """Show the channels that the mask leaves open in the joint network of ours, and the score of each modality inside it."""
+    """Show the channels that the mask leaves open in the joint network of ours."""
     lines = []
     for title, results in cases().items():
         runs = results.rows()[OURS]
@@ -142,6 +142,7 @@ def joining_claims() -> None:
             f"joining brings points: {name}",
             _is("better", against(results, LONG, best_alone(results) or "")),
         )
+    _mask_claims()
 
 
 def _mask_claims() -> None:
