@@ -1,6 +1,7 @@
 """``python -m examples data check``: look at the files of a data set before anything waits for them."""
 
 from collections.abc import Sequence
+from typing import get_type_hints
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.box import SIMPLE_HEAD
@@ -9,17 +10,23 @@ from rich.markup import escape
 from rich.table import Table
 
 from examples.cli.options import add_place_arguments, parsed_place
-from examples.data import DATA_SETS, find
+from examples.data import DATA_SETS, check, find
 from examples.data.place import Finding
-from examples.recipes import is_recipe, load_recipe, recipe_path
+from examples.recipes import Recipe, is_recipe, load_recipe, recipe_path
 
 
 def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
-    parser, check = ArgumentParser(), ArgumentParser()
-    check.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}, or a recipe of one.")
-    add_place_arguments(check)
-    parser.add_subcommands(required=True).add_subcommand("check", check, help="Verify layout and counts.")
+    parser, checks = ArgumentParser(), ArgumentParser()
+    checks.add_argument("name", type=str, help=f"One of {', '.join(DATA_SETS)}, or a recipe of one.")
+    add_place_arguments(checks)
+    checks.add_argument(
+        "--data_options",
+        type=get_type_hints(Recipe)["data_options"],
+        default={},
+        help="Arguments of the data set's loader, over those of the recipe.",
+    )
+    parser.add_subcommands(required=True).add_subcommand("check", checks, help="Verify layout and counts.")
     return parser
 
 
@@ -34,16 +41,16 @@ def run(parsed: Namespace, typed: str) -> int:
         UserError: There is no such data set, or a file of it is missing or damaged; says what.
     """
     del typed
-    console, name = Console(), parsed.check.name
+    console, name, options = Console(), parsed.check.name, parsed.check.data_options
     if name not in DATA_SETS and is_recipe(name):
-        name = load_recipe(recipe_path(name)).data
-    data_set = find(name)
-    findings = data_set.check(parsed_place(parsed.check))
+        recipe = load_recipe(recipe_path(name))
+        name, options = recipe.data, {**recipe.data_options, **options}
+    findings = check(name, parsed_place(parsed.check), options=options)
     console.print(_table(name, findings))
     if all(finding.good for finding in findings):
         console.print("All there.")
         return 0
-    console.print(data_set.source, highlight=False)
+    console.print(find(name).source, highlight=False)
     return 1
 
 

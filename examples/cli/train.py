@@ -13,13 +13,13 @@ from examples.cli.options import (
     parsed_recipe,
     run_name,
 )
-from examples.data import load
 from examples.errors import UserError
 from examples.methods import create
 from examples.results import METRICS, EpochRecord
 from examples.results.tables import epoch_line, run_sentence
 from examples.run.folder import RunFolder
 from examples.run.hardware import Hardware, Log, first_process, leave_processes
+from examples.run.loading import loaded
 from examples.typed import build
 
 
@@ -71,7 +71,7 @@ def run(parsed: Namespace, typed: str) -> int:
             f"`trial` (={parsed.trial}) must be at least 0 and below {len(trials)}, the trials of this row."
         )
     recipe = recipe.of_row(parsed.row, trials[parsed.trial])
-    data = load(recipe.data, parsed_place(parsed), seed=parsed.seed, options=recipe.data_options)
+    data = loaded(recipe.data, parsed_place(parsed), seed=parsed.seed, options=recipe.data_options)
     if first_process():
         done = folder.claim(parsed.row, parsed.seed, recipe, fresh=parsed.fresh)
     else:  # which would wait for the first one for ever

@@ -29,14 +29,15 @@ class DataSet:
 
     Args:
         load: ``(place, *, seed, **options)``, returns the data, split.
-        check: Looks at layout and counts, without decoding everything. Raises what `load` would raise.
+        check: Looks at layout and counts, without decoding everything. Raises what `load` would raise. Takes a place, and with
+            `identify` the options of `load`, which say what the files are.
         source: Sentences that say where to get it.
         identify: Options of `load` that tell the files at a place from others of their form, so that no run is taken for one on
             other data; None for data that is known.
     """
 
     load: Callable[..., MultimodalData]
-    check: Callable[[Place], list[Finding]]
+    check: Callable[..., list[Finding]]
     source: str
     identify: Callable[[Place], dict[str, str]] | None = None
 
@@ -73,9 +74,26 @@ def load(name: str, place: Place, *, seed: int, options: Mapping[str, object]) -
         seed: Seed of the split, for data sets that draw it.
         options: Further arguments of that data set's loader.
     """
-    loader = find(name).load
-    known = set(inspect.signature(loader).parameters) - {"place", "seed"}
+    return _knowing(name, options).load(place, seed=seed, **options)
+
+
+def check(name: str, place: Place, *, options: Mapping[str, object]) -> list[Finding]:
+    """Look at the files of a data set by name.
+
+    Args:
+        name: A key of `DATA_SETS`.
+        place: Folder of its files; each data set has its default.
+        options: Further arguments of that data set's loader. Of data that is known all files are looked at, whatever they say.
+    """
+    data_set = _knowing(name, options)
+    return data_set.check(place) if data_set.identify is None else data_set.check(place, **options)
+
+
+def _knowing(name: str, options: Mapping[str, object]) -> DataSet:
+    """Return a data set, whose loader has these options."""
+    data_set = find(name)
+    known = set(inspect.signature(data_set.load).parameters) - {"place", "seed"}
     unknown = sorted(set(options) - known)
     if unknown:
         raise UserError(f"`data_options` has unknown keys {unknown}; '{name}' knows {sorted(known)}.")
-    return loader(place, seed=seed, **options)
+    return data_set

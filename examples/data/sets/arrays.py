@@ -65,6 +65,12 @@ def load_arrays(
     Raises:
         UserError: An array is missing, or is not what it should be, or an option is impossible; says what to do.
     """
+    if isinstance(modalities, str):
+        raise UserError(f"`modalities` (='{modalities}') must be a list of names, as in '[words, voice]'.")
+    if isinstance(kinds, str):
+        raise UserError(
+            f"`kinds` (='{kinds}') must be names to kinds, a blank after each colon, as in '{{words: vector}}'."
+        )
     bundle = open_bundle(place)
     if content not in ("", bundle.digest()):
         raise UserError(
@@ -104,9 +110,9 @@ def load_arrays(
     return replace(data, notes=_notes(bundle, data, columns, how))
 
 
-def check_arrays(place: Place) -> list[Finding]:
-    """Read all, and say how."""
-    return [Finding(what, "", words, good=True) for what, words in load_arrays(place).notes]
+def check_arrays(place: Place, **options: Any) -> list[Finding]:
+    """Read all, with the options of `load_arrays`, and say how."""
+    return [Finding(what, "", words, good=True) for what, words in load_arrays(place, **options).notes]
 
 
 def identify_arrays(place: Place) -> dict[str, str]:

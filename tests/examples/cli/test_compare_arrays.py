@@ -108,6 +108,27 @@ def test_check(wine: Path, capsys: pytest.CaptureFixture[str]):
     assert "All there." in words
 
 
+def test_check_reads_with_the_options_of_the_command_and_of_a_recipe(
+    wine: Path, capsys: pytest.CaptureFixture[str]
+):
+    with np.load("wine.npz") as file:
+        arrays = dict(file)
+    np.savez("wine.npz", acids=arrays["acids"], colours=arrays["colours"], y=arrays["label"])
+    recipe = wine / "mine.yaml"
+    row = "{method: unimodal, arguments: {modality: colours}}"
+    recipe.write_text(
+        f"data: arrays\ndata_options: {{label: y, kinds: {{colours: sequence}}}}\ncomparison: {{colours: {row}}}\n",
+        encoding="utf-8",
+    )
+    for given in (["arrays", "--data_options.label", "y"], [str(recipe), "--data_options.kinds", "{}"]):
+        assert main(["data", "check", *given, "--root", "wine.npz"]) == 0
+        assert "colours vector of 7 " in " ".join(capsys.readouterr().out.split())
+    assert main(["data", "check", str(recipe), "--root", "wine.npz"]) == 0
+    assert "colours sequence of 7, 1 channel " in " ".join(capsys.readouterr().out.split())
+    assert main(["data", "check", "arrays", "--data_options.lable", "y", "--root", "wine.npz"]) == 2
+    assert "`data_options` has unknown keys ['lable']; 'arrays' knows [" in capsys.readouterr().err
+
+
 def test_a_modality_called_as_a_row_and_no_file(wine: Path, capsys: pytest.CaptureFixture[str]):
     np.savez("wine.npz", mask=np.zeros((9, 2)), label=np.arange(9) % 3)
     assert compare() == 2

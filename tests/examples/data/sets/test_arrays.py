@@ -218,6 +218,8 @@ WRONG: list[tuple[dict[str, np.ndarray], dict[str, Any], str]] = [
     ({"label": np.arange(60) % 3}, {}, r"holds nothing besides \['label'\]: no modality"),
     (changed(), {"modalities": ["text", "label", "nope"]}, r"`modalities` has the names \['label', 'nope'\], which are not there, not modalities, or there twice"),
     (changed(), {"kinds": {"nope": "vector"}}, r"`kinds` has unknown names \['nope'\]; the modalities are \['text', 'sound'\]"),
+    (changed(), {"modalities": "text"}, r"`modalities` \(='text'\) must be a list of names"),
+    (changed(), {"kinds": "{text:vector}"}, r"`kinds` \(='\{text:vector\}'\) must be names to kinds, a blank after each colon"),
     (changed(), {"test": 1.5}, r"`test` \(=1\.5\) must be a share of the samples, at least 0 and below 1"),
     (changed(), {"content": "0"}, r"does not hold what it did when these runs were made\. --fresh starts them anew"),
 ]  # fmt: skip
