@@ -26,6 +26,7 @@ from examples.run.start import Start
 
 TUNING_SEED = 1000
 """The first seed of the trials; no row is compared with it."""
+_STAGES = "stages"
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,10 @@ class Study:
             UserError: The recipe, or a data file, is wrong; says what.
         """
         recipe, data = self.recipe, self.data()
+        if _STAGES in recipe.rows(self.rows):
+            raise UserError(
+                f"No row can be called '{_STAGES}', the name of the folder of what rows begin with; rename it, or the modality."
+            )
         recipe.network.expect_pooled(data.modalities)
         for name, row in recipe.rows(self.rows).items():
             for trial in row.trials():
@@ -77,7 +82,7 @@ class Study:
 
     def stages(self) -> Path:
         """Return the folder of stages that several rows begin with."""
-        return self.folder / "stages"
+        return self.folder / _STAGES
 
     def trials(self) -> list[tuple[Job, dict[str, Value]]]:
         """Return a job for each trial of each row with each tuning seed; none for rows with one trial."""

@@ -17,8 +17,8 @@ from examples.nets.heads import ClassificationHead, PlainHead, SegmentationHead
 from examples.recipes import Network
 from maskfusion import ComplementaryMask, LogarithmicPool, Quantized, VectorQuantizer
 
-JOINT = "joint"
-"""Name of the joint head in a pool; the others have the names of their modalities."""
+JOINT = "(joint)"
+"""Name of the joint head in a pool; the others have the names of their modalities, one of which may be joint."""
 
 
 class FusionOutput(NamedTuple):

@@ -137,6 +137,12 @@ def test_a_modality_called_as_a_row_and_no_file(wine: Path, capsys: pytest.Captu
         "The data has the modalities ['mask'], and recipe 'arrays' has rows of these names; rename either."
         in words
     )
+    np.savez("wine.npz", stages=np.zeros((9, 2)), label=np.arange(9) % 3)
+    assert compare() == 2
+    words = " ".join(capsys.readouterr().err.split())
+    assert (
+        "No row can be called 'stages', the name of the folder of what rows begin with; rename it," in words
+    )
     assert main(["compare", "arrays"]) == 2
     assert "Name your file with --root: an .npz archive" in " ".join(capsys.readouterr().err.split())
     assert not (wine / "runs").exists()

@@ -13,7 +13,7 @@ from examples.data.splits import Split
 from examples.errors import UserError
 from examples.methods import create
 from examples.methods.alone_first import fit_pool
-from examples.nets.model import FusionModel, build_model
+from examples.nets.model import JOINT, FusionModel, build_model
 from examples.recipes import Network, Recipe, Row
 from examples.results import Run
 from examples.run.folder import RunFolder
@@ -139,8 +139,8 @@ def test_the_joint_network_is_pooled_with_those_of_single_modalities(tmp_path: P
     output = model(inputs)
     assert torch.equal(output.unimodal["v"], stage({"v": inputs["v"]}).prediction)
     assert not same(model.encoders["v"], stage.encoders["v"])
-    heads = {"joint": output.joint, **output.unimodal}
-    pool = LogarithmicPool(["joint", "v", "i"]).fit(heads, target, ridge=0.01)
+    heads = {JOINT: output.joint, **output.unimodal}
+    pool = LogarithmicPool([JOINT, "v", "i"]).fit(heads, target, ridge=0.01)
     assert model.pool.weights == pytest.approx(pool.weights, abs=1e-4)
     torch.testing.assert_close(output.prediction, model.pool(heads))
     assert run.score == score(model, data)
@@ -151,6 +151,17 @@ def test_the_joint_network_is_pooled_with_those_of_single_modalities(tmp_path: P
     learning = model.train()(inputs)
     assert learning.unimodal == {}, "experts are not asked in training"
     assert learning.prediction is learning.joint
+
+
+def test_a_modality_may_be_called_joint():
+    data = toy()
+    parts = {"joint": data.modalities["v"], "i": data.modalities["i"]}
+    model = FusionModel(parts, len(data.classes), SMALL, quantise=False)
+    model.add_experts()
+    inputs, _ = data.test.everything()
+    output = model.eval()({"joint": inputs["v"], "i": inputs["i"]})
+    assert list(output.unimodal) == ["joint", "i"]
+    assert output.prediction.shape == output.joint.shape
 
 
 def test_without_a_validation_part_the_pool_is_equal(tmp_path: Path):
