@@ -46,7 +46,11 @@ def run(parsed: Namespace, typed: str) -> int:
     trained = load_trained(RunFolder(parsed.run), parsed_place(parsed))
     if trained.model.mask is None:
         raise UserError(
-            f"'{parsed.run}' (row '{trained.row}') must be a run with a mask, of the method 'complementary_mask' or 'gated'."
+            f"'{parsed.run}' (row '{trained.row}') must be a run with a mask, such as of the method 'complementary_mask'."
+        )
+    if parsed.batch > len(trained.data.test):
+        raise UserError(
+            f"`batch` (={parsed.batch}) must be at most {len(trained.data.test)}, the samples of the test part."
         )
     inputs = trained.data.test[Draw(list(range(parsed.batch)), None)].inputs
     small = mf.compact(trained.model, inputs, entry="prediction")

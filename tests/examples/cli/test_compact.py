@@ -43,6 +43,9 @@ def test_a_smaller_network_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "must be a run with a mask" in capsys.readouterr().err.replace("\n", " ")
     assert main(["compact", str(runs["mask"]), "--batch", "1"]) == 2
     assert "`batch` (=1) must be at least 2." in capsys.readouterr().err
+    assert main(["compact", str(runs["mask"]), "--batch", "9999"]) == 2
+    words = " ".join(capsys.readouterr().err.split())
+    assert "`batch` (=9999) must be at most 1700, the samples of the test part." in words
 
 
 def test_the_clock_counts_every_network() -> None:
