@@ -23,13 +23,6 @@ from examples.errors import UserError
 Values: TypeAlias = NDArray[Any] | Tensor
 
 ENDINGS = (".npz", ".npy", ".safetensors")
-_TORCH_KINDS = {
-    "B": "b",
-    "U": "u",
-    "I": "i",
-    "F": "f",
-    "C": "c",
-}  # first letter of a safetensors type to NumPy's kind
 _KINDS = {
     "O": "Python objects, which are not read, as reading them runs code",
     "V": "records",
@@ -149,6 +142,7 @@ def _explained(file: Path) -> Iterator[None]:
     try:
         yield
     except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
+        # the last of them is what zipfile raises at a compression that it does not know
         raise UnreadableError(f"'{file}' is damaged or cut short ({error}); save it again") from error
 
 
@@ -193,7 +187,7 @@ def _of_safetensors(path: Path) -> Iterator[tuple[str, Stored]]:
         with safe_open(path, "pt") as file:
             for name in file.keys():  # noqa: SIM118 - it is no mapping
                 shape, kind = tuple(file.get_slice(name).get_shape()), str(file.get_slice(name).get_dtype())
-                letter = {"BOOL": "b", "BF16": "f"}.get(kind) or _TORCH_KINDS.get(kind[0], "V")
+                letter = "f" if kind == "BF16" else kind[0].lower()  # BOOL, U8, I64, F32, C64
                 yield name, Stored(shape, letter, kind, 0, partial(_tensor, path, name))
     except SafetensorError as error:
         raise UnreadableError(f"'{path}' is no safetensors file, or cut ({error}); save it again") from error
