@@ -131,7 +131,7 @@ def _over_training(results: Results) -> list[Figure]:
     """Return zeta over training of each row with a mask, the mean over seeds; nothing with one run of each row."""
     lines: dict[str, list[float | None]] = {}
     for name, runs in results.rows().items():
-        masked = [run.epochs for run in runs if run.epochs and run.epochs[0].complementary]
+        masked = [run.epochs for run in runs if run.masked]
         if len(masked) > 1:
             lines[name] = [
                 fmean(known)

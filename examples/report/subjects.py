@@ -14,7 +14,6 @@ from examples.run.trained import Trained, load_trained
 
 _RESULTS = "results.json"
 _SAME = ("data", "data_options")  # what all runs of a report share
-_MASKED = "complementary_mask"
 
 
 @dataclass(frozen=True)
@@ -103,7 +102,7 @@ def gather(paths: Sequence[Path], place: Place) -> Given:
 
 def _kept(path: Path, results: Results) -> list[RunFolder]:
     """Return the folder of the first seed of each masked row, where there is a checkpoint."""
-    firsts = [runs[0] for runs in results.rows().values() if runs[0].method == _MASKED]
+    firsts = [runs[0] for runs in results.rows().values() if runs[0].masked]
     folders = [RunFolder(path / run.row / f"seed-{run.seed}") for run in firsts]
     return [folder for folder in folders if folder.last.is_file()]
 

@@ -54,6 +54,11 @@ class Run:
     epochs: Epochs
     left_out: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def masked(self) -> bool:
+        """Whether its network had a mask; False without epochs."""
+        return bool(self.epochs) and bool(self.epochs[0].complementary)
+
 
 @dataclass(frozen=True, config=WRITTEN)
 class Trial:
@@ -158,6 +163,5 @@ class Results:
 
 
 def _small(run: Run) -> Run:
-    masked = bool(run.epochs) and bool(run.epochs[0].complementary)
-    records = [replace(record, loss={}, perplexity={}, mask="") for record in run.epochs] if masked else []
+    records = [replace(record, loss={}, perplexity={}, mask="") for record in run.epochs if run.masked]
     return replace(run, epochs=records)

@@ -183,7 +183,7 @@ def _failure_sentence(name: str, results: Results) -> str:
 def _shares(runs: Sequence[Run], results: Results) -> list[str]:
     """Return the cells of a row; those of one modality alone are in percent of all fused channels too, as in Table 2."""
     one = len(runs[0].channels) == 1
-    if one and not (runs[0].epochs and runs[0].epochs[0].complementary):
+    if one and not runs[0].masked:
         return [NOTHING] * (len(results.modalities) + 2)
     part = sum(runs[0].channels.values()) / _fused(results) if one else 1.0
     kept = _percent(part * interval([sum(run.complementary.values()) for run in runs]).mean)

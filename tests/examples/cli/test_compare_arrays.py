@@ -54,6 +54,7 @@ def test_from_a_file_to_the_answer(wine: Path, capsys: pytest.CaptureFixture[str
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert "<h1>Did adding " in page
     assert "mask, seed 0" in page
+    assert "cure, seed 0" in page
 
 
 def test_runs_on_other_data_are_not_taken_for_these(wine: Path, capsys: pytest.CaptureFixture[str]):
