@@ -63,6 +63,18 @@ def test_stages_that_are_rows_too_count_once(recipe_file: Path, mfeat_root: Path
     assert estimate(alone, 1) == pytest.approx(6 * 5 + 2.5)
 
 
+@pytest.mark.usefixtures("second")
+def test_stages_of_several_rows_count_once(recipe_file: Path, mfeat_root: Path, tmp_path: Path):
+    """At another rate they are other runs."""
+    rows = {
+        "joined": Row("joined", False),
+        "again": Row("joined_pooled", False),
+        "faster": Row("joined", False, settings={"learning_rate": 0.01}),
+    }
+    made = study(recipe_file, mfeat_root, tmp_path, comparison=rows, seeds=1)
+    assert estimate(made, 1) == pytest.approx(6 * 5 + 2.5 + 2.5 + 6 * 5 + 2.5)
+
+
 def test_where_measuring_takes_long_the_rest_counts_as_the_dearest(
     recipe_file: Path, mfeat_root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
