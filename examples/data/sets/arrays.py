@@ -190,14 +190,22 @@ def _notes(
     """Return what was read, and how."""
     parts = {name: len(positions) for name, positions in vars(data.split).items()}
     scored = data.train.target[data.train.target != UNSCORED].long()
-    largest = _percent(float(scored.bincount().max()) / len(scored))
+    counts = scored.bincount(minlength=len(data.classes))
+    largest = _percent(float(counts.max()) / len(scored))
+    unseen = listed(data.classes[number] for number in (counts == 0).nonzero().flatten().tolist())
     each = "a sample" if data.task == "classification" else "a pixel"
-    notes = {
-        bundle.path.resolve().name: f"{sum(parts.values()):,} samples",
-        "split": f"{parts['train']:,} to learn from, {parts['validation']:,} to choose the epoch, {parts['test']:,} to test, {how}",
-        "classes": f"{len(data.classes)}, one {each}; the most frequent has {largest}",
-    }
-    lines = list(notes.items())
+    lines = [
+        (bundle.path.resolve().name, f"{sum(parts.values()):,} samples"),
+        (
+            "split",
+            f"{parts['train']:,} to learn from, {parts['validation']:,} to choose the epoch, {parts['test']:,} to test, {how}",
+        ),
+        (
+            "classes",
+            f"{len(data.classes)}, one {each}; the most frequent has {largest}"
+            + (f"; not in the training part: {unseen}" if unseen else ""),
+        ),
+    ]
     for name, column in columns.items():
         lacking = f"; {_percent(column.absent / len(column))} of the samples lack it" if column.absent else ""
         holes = f"; {_percent(column.missing)} of its other values are missing" if column.missing else ""

@@ -117,6 +117,14 @@ def test_a_split_that_is_given(tmp_path: Path, words: list[Any]):
     )
 
 
+def test_a_class_that_training_never_sees_is_named(tmp_path: Path):
+    label = np.repeat(["oak", "elm", "ash"], 20)
+    split = np.repeat(["train", "validation", "train", "test"], [20, 4, 16, 20])
+    data = loaded(tmp_path, {**without(made(), "group"), "label": label, "split": split})
+    words = "3, one a sample; the most frequent has 55.6 %; not in the training part: ash"
+    assert dict(data.notes)["classes"] == words
+
+
 def test_a_validation_part_that_the_split_lacks_is_drawn_from_training(tmp_path: Path):
     split = np.repeat(["train", "test"], [42, 18])
     for arrays in (made(), without(made(), "group")):
