@@ -138,6 +138,16 @@ def test_fx_says_what_to_do() -> None:
         fx.symbolic_trace(model)
 
 
+def test_layers_on_other_devices_than_the_mask() -> None:
+    """A network spread over devices; the meta device stands for a second one."""
+    model = Late()
+    mask = mf.attach(model, AT, batch())
+    model.audio.to("meta")
+    assert model.audio(torch.empty(6, 3, device="meta")).device.type == "meta"
+    features = model.text(batch()[0])
+    assert features.device == mask.weight.device == torch.device("cpu")
+
+
 def test_an_entry_tells_the_argument_of_a_modality() -> None:
     with pytest.warns(mf.WiringWarning, match="'text' is still heard: it reaches the output past the mask"):
         _, mask = attached(lambda m, a, b: m.fusion(a, a + 1, b), entry={"text": 1})
