@@ -126,8 +126,8 @@ def test_check_reads_with_the_options_of_the_command_and_of_a_recipe(
         assert "colours vector of 7 " in " ".join(capsys.readouterr().out.split())
     assert main(["data", "check", str(recipe), "--root", "wine.npz"]) == 0
     assert "colours sequence of 7, 1 channel " in " ".join(capsys.readouterr().out.split())
-    assert main(["data", "check", "arrays", "--data_options.lable", "y", "--root", "wine.npz"]) == 2
-    assert "`data_options` has unknown keys ['lable']; 'arrays' knows [" in capsys.readouterr().err
+    assert main(["data", "check", "arrays", "--data_options.lebal", "y", "--root", "wine.npz"]) == 2
+    assert "`data_options` has unknown keys ['lebal']; 'arrays' knows [" in capsys.readouterr().err
 
 
 def test_a_modality_called_as_a_row_and_no_file(wine: Path, capsys: pytest.CaptureFixture[str]):
