@@ -56,6 +56,4 @@ html_copy_source = False
 
 def setup(app):
     """Read the pages again that are made from files of results, which Sphinx does not watch."""
-    app.connect(
-        "env-get-outdated", lambda *_: ["benchmarks", "choosing", "learned", "results", "study", "zeta"]
-    )
+    app.connect("env-get-outdated", lambda *_: ["benchmarks", "choosing", "results", "study", "zeta"])

@@ -17,13 +17,21 @@ BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HIDDEN = re.compile(
     r"^```\{code-cell\}[^\n]*\n:tags: \[remove-(?:input|cell)\]\n(.*?)^```$", re.MULTILINE | re.DOTALL
 )
-PAGES = ["distributed", "exporting", "index", "own-data", "own-method", "published-code", "troubleshooting"]
+PAGES = [
+    "distributed",
+    "index",
+    "own-data",
+    "own-method",
+    "paper-and-code",
+    "smaller-network",
+    "troubleshooting",
+]
 FRAGMENTS = {
     "api/contribution": "the example of `measure_contributions` below it runs",
     "api/integrations": "tests/library/integrations runs both callbacks",
     "choosing": "the loop of tests/library/training/test_schedules.py",
     "quantizers": "code of another library, which the cell below it replaces",
-    "your-model": "tests/networks runs them with several processes, adapters and pretrained networks",
+    "your-model": "tests/library/networks runs them with several processes, adapters and pretrained networks",
     "zeta": "the example of `measure_contributions` runs",
 }
 """Pages whose plain blocks are cut out of something larger, and what runs them."""
@@ -48,6 +56,18 @@ def test_code_that_readers_do_not_see_is_a_call(page: str) -> None:
         assert len(lines) <= 4, (
             f"{page}: {lines[0]!r} and what follows belong in docs/shown, which is checked"
         )
+
+
+@pytest.mark.parametrize("term", ["DataParallel", "from_pretrained", "None", "SGD"])
+def test_what_users_search_for_stands_in_a_heading(term: str) -> None:
+    headings = [
+        line for path in DOCS.glob("*.md") for line in path.read_text().splitlines() if line[:2] == "##"
+    ]
+    assert any(re.search(rf"\b{term}\b", line) for line in headings)
+
+
+def test_there_are_at_most_twenty_pages() -> None:
+    assert len(list(DOCS.glob("*.md"))) <= 20
 
 
 @pytest.mark.unchecked  # two of them compile and export

@@ -101,7 +101,7 @@ def test_the_oldest_torch_is_the_same_everywhere() -> None:
     for name, said in {
         "README.md": f"any PyTorch from {oldest} that you have",
         "docs/index.md": f"({oldest} or newer)",
-        "docs/versioning.md": f"| {oldest}.0 | 3.10",
+        "docs/versions.md": f"| {oldest}.0 | 3.10",
         "constraints.txt": f"any torch >= {oldest}.",
         "Makefile": f"--torch {oldest}.0 ",
         ".github/workflows/ci.yml": f"--torch {oldest}.0 ",
