@@ -10,6 +10,7 @@ from examples.data.sets import (
     arrays,
     av_digits,
     crema_d,
+    crema_d_votes,
     cwfid,
     digits,
     grid,
@@ -46,6 +47,9 @@ DATA_SETS: dict[str, DataSet] = {
     "arrays": DataSet(arrays.load_arrays, arrays.check_arrays, arrays.SOURCE, arrays.identify_arrays),
     "av-digits": DataSet(av_digits.load_av_digits, av_digits.check_av_digits, av_digits.SOURCE),
     "crema-d": DataSet(crema_d.load_crema_d, crema_d.check_crema_d, crema_d.SOURCE),
+    "crema-d-votes": DataSet(
+        crema_d_votes.load_crema_d_votes, crema_d_votes.check_crema_d_votes, crema_d_votes.SOURCE
+    ),
     "cwfid": DataSet(cwfid.load_cwfid, cwfid.check_cwfid, cwfid.SOURCE),
     "digits": DataSet(digits.load_digits, digits.check_digits, digits.SOURCE),
     "grid": DataSet(grid.load_grid, grid.check_grid, grid.SOURCE),

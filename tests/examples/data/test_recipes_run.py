@@ -20,6 +20,7 @@ from examples.run.folder import RunFolder
 from examples.run.training import train
 from tests.examples.data import crema_d_files as crema_d
 from tests.examples.data.clip_files import Draw, grey, tone, write_clip
+from tests.examples.data.crema_votes_files import votes_arrays, write_votes
 from tests.examples.data.digit_files import mnist_arrays, write_fsdd_npz, write_mnist_npz, write_svhn
 from tests.examples.data.grid_files import grid_arrays, write_grid
 from tests.examples.data.nyuv2_files import TO_FORTY, TO_THIRTEEN, write_data, write_mappings, write_splits
@@ -35,6 +36,7 @@ FEWER: dict[str, dict[str, object]] = {
     "digits": PAIRS,
     "av-digits": {**PAIRS, "speakers": []},  # those that recipes name are not in the small files
     "utd-mhad": {"training": []},
+    "crema-d-votes": {"actors": 3, "validation": 2, "test": 3},
     "cwfid": {"validation": 1},
     "grid": {"validation": 4, "test": 6},
     "penn-action": {"validation": 0.25},
@@ -92,6 +94,10 @@ def make_grid(root: Path) -> None:
     write_grid(root, *grid_arrays(sentences=40))
 
 
+def make_crema_d_votes(root: Path) -> None:
+    write_votes(root, *votes_arrays())
+
+
 def make_utd_mhad(root: Path) -> None:
     """Give the clips of the fixture to all eight subjects, so that one can be held out."""
     path = root / "utd_mhad.npz"
@@ -114,6 +120,7 @@ def make_arrays(root: Path) -> None:
 MAKE: dict[str, Callable[[Path], None]] = {
     "arrays": make_arrays,
     "crema-d": make_crema_d,
+    "crema-d-votes": make_crema_d_votes,
     "rml": make_rml,
     "penn-action": make_penn_action,
     "nyuv2": make_nyuv2,
