@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_flatten, tree_map, tree_unflatten
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_unflatten
 from torch.utils.flop_counter import FlopCounterMode
 
 from maskfusion.compact.channels import Analysis, shape_of
@@ -14,12 +14,12 @@ from maskfusion.compact.layers import fixed_gate
 from maskfusion.compact.program import Node, Program, read_program
 from maskfusion.compact.registry import rule_of
 from maskfusion.compact.report import JOINT, UNREAD, Owner, Report, Share, count, tally
-from maskfusion.compact.small import Input, Slot, SmallNetwork
+from maskfusion.compact.small import FLAGS, Input, Slot, SmallNetwork
 from maskfusion.compact.uncut import find_uncut
 from maskfusion.compact.writer import HEARD, Writer
 from maskfusion.mask.attached import Entry
 from maskfusion.mask.entry import entry_of
-from maskfusion.mask.example import Call, Example, read_example, undisturbed
+from maskfusion.mask.example import Call, Example, differs, read_example, undisturbed
 from maskfusion.mask.features import parameter_names
 from maskfusion.mask.find import expect_hooks, expect_masks
 from maskfusion.mask.sources import expect_sources
@@ -43,6 +43,7 @@ def compact_network(
     sources = {} if modalities is None else expect_sources(modalities, read.inputs)
     owner = _owner({name: modality for modality, names in sources.items() for name in names})
     with undisturbed(model):
+        _expect_tensors(read)
         program = read_program(model, read, entry, masks)
         analysis = Analysis(program, rule_of)
         writer = Writer(program, analysis, rule_of)
@@ -52,10 +53,27 @@ def compact_network(
         positions = parameter_names(model) if call is None else ()
         named = set(positions) & set(read.inputs)
         small = SmallNetwork(
-            network, inputs, positions if named else tuple(read.inputs), _slots(program.output), report
+            network,
+            inputs,
+            positions if named else tuple(read.inputs),
+            _slots(program.output),
+            report,
+            read.listed,
         )
         _prove(small, program, read, entry)
     return small.eval()
+
+
+def _expect_tensors(read: Example) -> None:
+    """Refuse words that the network reads, which would be the example's for ever."""
+    for name, value in read.inputs.items():
+        moved = read.words_exchanged(name)
+        same = all(was is now for was, now in zip(tree_leaves(value), tree_leaves(moved), strict=True))
+        if not same and differs(read.run(), read.run({**read.inputs, name: moved})):
+            raise ValueError(
+                f"`example`: the network reads what is no tensor in `{name}` (={value!r}), and the smaller one would read that for ever. "
+                f"Make tensors of it outside of the network, and give those."
+            )
 
 
 def _owner(modalities: Mapping[str, str]) -> Owner:
@@ -82,7 +100,14 @@ def _inputs(program: Program, writer: Writer, read: Example) -> list[Input]:
     for node in writer.inputs:
         name, place = program.inputs[node]
         shapes[name][place] = tuple(size if isinstance(size, int) else None for size in shape_of(node))
-    return [Input(name, tuple(found)) for name, found in shapes.items()]
+    return [Input(name, tuple(found), _flags(read, name)) for name, found in shapes.items()]
+
+
+def _flags(read: Example, name: str) -> tuple[tuple[int, Any], ...]:
+    """Numbers and words of an input that are no sample's own, by their place."""
+    leaves, moved = (tree_leaves(each) for each in (read.inputs[name], read.words_exchanged(name)))
+    places = enumerate(zip(leaves, moved, strict=True))
+    return tuple((place, leaf) for place, (leaf, now) in places if isinstance(leaf, FLAGS) and leaf == now)
 
 
 def _report(program: Program, analysis: Analysis, writer: Writer, read: Example, owner: Owner) -> Report:

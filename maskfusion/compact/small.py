@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
-from torch.utils._pytree import tree_flatten, tree_map
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map
 from typing_extensions import override
 
 from maskfusion.compact.report import Report
+
+FLAGS = (bool, int, float, str)
 
 
 class Input(NamedTuple):
@@ -17,6 +19,8 @@ class Input(NamedTuple):
     name: str
     shapes: tuple[tuple[int | None, ...] | None, ...]
     """Shapes of its tensors, None for a size that is free; None for a tensor that the network does not read."""
+    flags: tuple[tuple[int, Any], ...] = ()
+    """Numbers and words among them, which stay as they were: their places, and what they are."""
 
     @property
     def is_read(self) -> bool:
@@ -51,6 +55,7 @@ class SmallNetwork(nn.Module):
         positions: Sequence[str],
         output: Any,
         report: Report,
+        listed: bool,
     ) -> None:
         super().__init__()
         self.network = network
@@ -58,6 +63,7 @@ class SmallNetwork(nn.Module):
         self.positions = tuple(positions)
         self.output = output
         self.report = report
+        self.listed = listed
 
     @property
     def unread(self) -> tuple[str, ...]:
@@ -70,11 +76,12 @@ class SmallNetwork(nn.Module):
 
         Raises:
             TypeError: If an input that is read is missing or no tensor, or one is unknown.
-            ValueError: If a tensor has not the sizes of the example.
+            ValueError: If a tensor has not the sizes of the example, or a flag is not the example's.
         """
         given = self._by_name(args, kwargs)
         tensors: list[Tensor] = []
         for each in self.inputs:
+            _expect_flags(each, given.get(each.name))
             if each.is_read:
                 tensors += self._tensors(each, given)
         computed = self.network(*tensors)
@@ -85,6 +92,12 @@ class SmallNetwork(nn.Module):
     def _by_name(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
         names = [each.name for each in self.inputs]
         first = args[0] if len(args) == 1 else None
+        if self.listed and isinstance(first, Sequence):
+            first = {
+                name: [sample[name] for sample in first]
+                for name in names
+                if all(name in sample for sample in first)
+            }
         if isinstance(first, Mapping) and set(first) & set(names):
             args, kwargs = (), {**first, **kwargs}
         given = {**dict(zip(self.positions, args, strict=False)), **kwargs}
@@ -127,3 +140,15 @@ class SmallNetwork(nn.Module):
     def __repr__(self) -> str:
         """In one line; ``print(small.report)`` says more."""
         return f"{type(self).__name__}({self.extra_repr()})"
+
+
+def _expect_flags(each: Input, value: Any) -> None:
+    if value is None or not each.flags:
+        return
+    leaves = tree_leaves(value)
+    for place, flag in each.flags:
+        if place >= len(leaves) or not isinstance(leaves[place], FLAGS) or leaves[place] != flag:
+            raise ValueError(
+                f"`{each.name}` (={value!r}) must be {flag!r} as in the example, for which the network was made smaller. For another, "
+                f"`compact` the network with another example."
+            )

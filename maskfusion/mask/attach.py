@@ -64,7 +64,8 @@ def attach(
         at: ``{"text": "project_t", "audio": "audio_encoder"}``: for each modality the path, or paths, of the layer whose output holds its
             features; or the path of one layer whose output is fused; or, with side "input", of one that takes the modalities'
             features, as arguments or concatenated.
-        example: Arguments of the network, at least two samples that differ: a mapping of inputs by name, or a tuple by position.
+        example: Arguments of the network, at least two samples that differ: a mapping of inputs by name, a tuple by position, or a list of a
+            mapping a sample.
             None puts the proof off to the first ``check``, or what ``tracker.update()`` can see; ``channels`` must be given then.
         channels: Channels of each modality, of several layers a sequence. Found from ``example`` if None; checked against it if given.
         side: "output" masks what the layers return, "input" what the one layer takes.

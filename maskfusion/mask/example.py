@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.utils._pytree import tree_leaves, tree_map, tree_map_only
+from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from maskfusion.mask.copies import with_entries
 from maskfusion.mask.features import parameters_of
@@ -25,6 +25,8 @@ class Example:
     inputs: dict[str, Any]
     call: Callable[[dict[str, Any]], Any]
     """Runs the network on inputs of these names."""
+    listed: bool = False
+    """Whether every input is a list with an entry a sample."""
 
     def exchanged(self, names: Sequence[str], scale: float = 1.0) -> Any:
         """What the network returns where the samples of these inputs have changed places, and real numbers among them were scaled."""
@@ -45,8 +47,19 @@ class Example:
             if differs(value, moved[name]) or _words(value) != _words(moved[name])
         ]
 
+    def words_exchanged(self, name: str) -> Any:
+        """An input of which all but the tensors has changed places; as it is where samples are not alike."""
+        old, spec = tree_flatten(self.inputs[name])
+        new, moved = tree_flatten(self._moved(name))
+        if spec != moved:
+            return self.inputs[name]
+        return tree_unflatten(
+            [was if isinstance(was, Tensor) else now for was, now in zip(old, new, strict=True)], spec
+        )
+
     def _moved(self, name: str, scale: float = 1.0) -> Any:
-        return exchange(self.inputs[name], samples_of(self.inputs), scale)
+        value = self.inputs[name]
+        return rolled(value, scale) if self.listed else exchange(value, samples_of(self.inputs), scale)
 
 
 def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Example:
@@ -55,7 +68,8 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
     Args:
         model: The network.
         example: A mapping of inputs by name, passed by keyword where ``forward`` has parameters of these names, else as one mapping; or
-            a tuple or list by position; or one tensor. Positions are named as the parameters of ``forward``.
+            a tuple or list by position; or a list of a mapping a sample; or one tensor. Positions are named as the parameters of
+            ``forward``.
         call: ``(model, inputs by name) -> output`` for anything else.
 
     Raises:
@@ -66,6 +80,8 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
         raise TypeError(f"`call` (={call!r}) must be a function of (model, inputs by name).")
     if isinstance(example, Tensor):
         example = (example,)
+    if is_list_of_samples(model, example):
+        return _of_samples(model, example, call)
     if isinstance(example, Sequence) and len(example) == 1 and isinstance(example[0], Mapping):
         (example,) = example
         call = _as_one_mapping if call is None else call
@@ -96,6 +112,38 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
     return Example(inputs, run)
 
 
+def is_list_of_samples(model: nn.Module, example: Any) -> bool:
+    """Whether a mapping stands for each sample: at least two, for a ``forward`` that needs one argument."""
+    if not isinstance(example, Sequence) or len(example) < 2:
+        return False
+    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+    parameters = [each for each in parameters_of(model).values() if each.kind in kinds]
+    needed = [each for each in parameters if each.default is Parameter.empty]
+    return len(needed) == 1 and all(isinstance(sample, Mapping) for sample in example)
+
+
+def _of_samples(model: nn.Module, samples: Sequence[Mapping[str, Any]], call: Call | None) -> Example:
+    """Read a list of samples; what only some of them have goes with the sample and is nobody's."""
+    names = [name for name in samples[0] if all(name in sample for sample in samples)]
+
+    def run(values: dict[str, Any]) -> Any:
+        batch = [
+            with_entries(sample, {name: values[name][number] for name in names})
+            for number, sample in enumerate(samples)
+        ]
+        return model(batch) if call is None else call(model, values)
+
+    return Example({str(name): [sample[name] for sample in samples] for name in names}, run, listed=True)
+
+
+def rolled(samples: Sequence[Any], scale: float = 1.0) -> list[Any]:
+    """A list of samples moved on by one, and real numbers times ``scale``."""
+    moved: list[Any] = tree_map_only(
+        Tensor, lambda tensor: _scaled(tensor, scale), [samples[-1], *samples[:-1]]
+    )
+    return moved
+
+
 def exchange(value: Any, samples: int | None = None, scale: float = 1.0) -> Any:
     """The same with samples moved on by one, and real numbers times ``scale``.
 
@@ -110,15 +158,14 @@ def exchange(value: Any, samples: int | None = None, scale: float = 1.0) -> Any:
 
     def moved(each: Any) -> Any:
         if isinstance(each, Tensor):
-            return scaled(each.roll(1, 0) if each.ndim else each)
-        if of_list(each):
-            return tree_map_only(Tensor, scaled, with_entries(each, dict(enumerate([each[-1], *each[:-1]]))))
-        return each
-
-    def scaled(tensor: Tensor) -> Tensor:
-        return scale * tensor if tensor.is_floating_point() and scale != 1 else tensor
+            return _scaled(each.roll(1, 0) if each.ndim else each, scale)
+        return with_entries(each, dict(enumerate(rolled(each, scale)))) if of_list(each) else each
 
     return tree_map(moved, value, is_leaf=of_list)
+
+
+def _scaled(tensor: Tensor, scale: float) -> Tensor:
+    return scale * tensor if tensor.is_floating_point() and scale != 1 else tensor
 
 
 def samples_of(inputs: Mapping[str, Any]) -> int | None:
@@ -134,9 +181,11 @@ def samples_of(inputs: Mapping[str, Any]) -> int | None:
 
 
 def differs(first: Any, second: Any) -> bool:
-    """Whether any tensor does."""
-    other = tensors_in(second)
-    return any(not torch.equal(tensor, other[key]) for key, tensor in tensors_in(first).items())
+    """Whether any tensor does, or is in one of them alone."""
+    one, other = tensors_in(first), tensors_in(second)
+    return one.keys() != other.keys() or any(
+        not torch.equal(tensor, other[key]) for key, tensor in one.items()
+    )
 
 
 def tensors_in(value: Any, key: tuple[int | str, ...] = ()) -> dict[tuple[int | str, ...], Tensor]:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 import maskfusion as mf
+from tests.support.helpers import set_weight
 
 pytestmark = pytest.mark.unchecked  # the exporter cannot trace checks of shapes
 
@@ -155,3 +156,64 @@ def test_wrong_inputs_of_the_small_network() -> None:
     ):
         with pytest.raises(error, match=text):
             small(*args, **kwargs)
+
+
+class Captions(nn.Module):
+    """Takes a mapping a sample: an image, words, and what nobody reads."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.words, self.head = nn.Linear(5, 4), nn.EmbeddingBag(128, 4), nn.Linear(8, 2)
+
+    def forward(self, samples: list[dict[str, Any]]) -> list[dict[str, Tensor]]:
+        letters = [sample["letters"] for sample in samples]
+        codes = [
+            torch.tensor([ord(one) for one in each]) if isinstance(each, str) else each for each in letters
+        ]
+        images = self.image(torch.stack([sample["image"] for sample in samples]))
+        scores = self.head(torch.cat([images, self.words(torch.stack(codes))], 1))
+        return [{"scores": each} for each in scores]
+
+
+def samples(letters: Any = lambda word: torch.tensor([ord(one) for one in word])) -> list[dict[str, Any]]:
+    words = ("cat", "dog", "owl")
+    return [
+        {"image": torch.randn(5), "letters": letters(word), "name": word, "boxes": [torch.zeros(4)] * number}
+        for number, word in enumerate(words)
+    ]
+
+
+def test_words_that_the_network_reads() -> None:
+    """The exporter takes them for constants; those that it does not read may be any."""
+    model = Captions()
+    mask = mf.attach(
+        model,
+        {"image": "image", "words": "words"},
+        samples(),
+        modalities={"image": "image", "words": "letters"},
+    )
+    set_weight(mask, torch.tensor([-1.0] * 2 + [0.2] * 6))
+    with pytest.raises(
+        ValueError,
+        match=r"`example`: the network reads what is no tensor in `letters` \(=\['cat', 'dog', 'owl'\]\), .* Make tensors of it",
+    ):
+        mf.compact(model, samples(str))
+    small = mf.compact(model, samples())
+    others = [{**sample, "name": "?"} for sample in samples()][::-1]
+    assert small.unread == ("name", "boxes")
+    for one, other in zip(model.eval()(others), small(others), strict=True):
+        torch.testing.assert_close(one["scores"], other["scores"])
+
+
+def test_flags_stay_as_they_were() -> None:
+    x = inputs()
+    model = Net().eval()
+    small = mf.compact(model, {**x, "scale": 2.0})
+    torch.testing.assert_close(small(**x), model(**x, scale=2.0))
+    torch.testing.assert_close(small(**x, scale=2.0), model(**x, scale=2.0))
+    for other in (3.0, torch.tensor(2.0)):
+        with pytest.raises(
+            ValueError,
+            match=r"`scale` \(=.*3.0|2.*\) must be 2.0 as in the example, for which the network was made smaller\. For another, `compact`",
+        ):
+            small(**x, scale=other)

@@ -215,6 +215,46 @@ def test_lists_hold_a_sample_an_entry() -> None:
     assert mf.check(model, x).problems == ()
 
 
+class Detector(nn.Module):
+    """Takes a mapping a sample, as detectors do, and returns one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.caption, self.head = nn.Conv2d(3, 4, 3), nn.EmbeddingBag(128, 4), nn.Linear(8, 2)
+
+    def forward(self, samples: list[dict[str, Any]], least: float = 0.0) -> list[dict[str, Any]]:
+        width = max(each["image"].shape[2] for each in samples)
+        images = [nn.functional.pad(each["image"], (0, width - each["image"].shape[2])) for each in samples]
+        letters = torch.tensor([[ord(letter) for letter in each["caption"][:3]] for each in samples])
+        features = [self.image(torch.stack(images)).amax((2, 3)), self.caption(letters)]
+        return [{"scores": scores.clamp(min=least)} for scores in self.head(torch.cat(features, 1)).sigmoid()]
+
+
+def test_a_mapping_a_sample() -> None:
+    """As many samples as an image has channels; some know more of themselves."""
+    model = Detector()
+    x: list[dict[str, Any]] = [
+        {"image": torch.randn(3, 6, 7), "caption": "a cat", "id": 1},
+        {"image": torch.randn(3, 6, 8), "caption": "dogs", "id": 2},
+        {"image": torch.randn(3, 6, 9), "caption": "none", "id": 3, "truth": torch.ones(2)},
+    ]
+    before = model(x)
+    mask = mf.attach(model, {"image": "image", "caption": "caption"}, x)
+    assert mask.channels == {"image": 4, "caption": 4}
+    assert mask.sources == {"image": ("image",), "caption": ("caption",)}
+    torch.testing.assert_close(model(x), before, rtol=0, atol=0)
+    set_weight(mask, torch.tensor([-1.0] * 4 + [0.2] * 4))
+    assert mf.check(model, x).problems == ()
+    by_hand = mf.check(
+        model,
+        x,
+        call=lambda model, inputs: model(
+            [{"image": a, "caption": b} for a, b in zip(inputs["image"], inputs["caption"], strict=True)]
+        ),
+    )
+    assert by_hand.problems == ()
+
+
 class Cosine(Late):
     """How alike the two are, as in CLIP: something divides by the length of each."""
 
