@@ -54,9 +54,9 @@ def claims() -> None:
             points in readme,
             verdict(_pool_over_ours(results)) == words_of_it.split()[0],
         )
-    level = [results for title, results in cases().items() if "UTD" in title]
+    level = [results for title, results in cases().items() if "GRID" not in title]
     claim(
-        "the pool is level with ours on UTD-MHAD",
+        "the pool is level with ours on UTD-MHAD and CREMA-D",
         *(verdict(_pool_over_ours(each)) == "even" for each in level),
     )
     claim("three channels in ten", 65 < fmean(run.kept["sound"] for run in noisy.rows()[OURS]) < 75)

@@ -3,6 +3,7 @@
 from docs.shown.study.alone_first import (
     joining,
     joining_claims,
+    open_share,
     ours_against,
     over,
     seeds,
@@ -28,6 +29,7 @@ __all__ = [
     "joining_claims",
     "missed",
     "of_thirty",
+    "open_share",
     "ours_against",
     "over",
     "parts",
