@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | report | probe | transfer | zeta | compact``."""
+"""The command line: ``python -m examples compare | train | show | data check | report | probe | people | transfer | zeta | compact``."""
 
 import shlex
 import sys
@@ -18,6 +18,7 @@ COMMANDS = {
     "show": "Print the table and draw the figures again, from results.json.",
     "data": "Look at the files of a data set before anything waits for them.",
     "probe": "Ask the channels of trained runs what they know, Table 5.",
+    "people": "Hold trained runs of CREMA-D's voices and votes on faces against what people know.",
     "transfer": "Train rows from the weights of runs on other data, and from scratch, Table 6.",
     "zeta": "Turn the dials of made-up data, and see what zeta makes of it.",
     "compact": "Make the network of a trained run smaller, without its closed channels.",
