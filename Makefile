@@ -17,7 +17,7 @@ COVER ?=
 SPREAD := --numprocesses auto --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help benchmark coverage demo test test-slow lint types imports docs wheel release-check lock format clean
+.PHONY: help benchmark coverage demo test test-slow lint types imports docs notebook wheel release-check lock format clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -53,6 +53,9 @@ imports: $(VENV)/.dev  ## Check that imports run one way
 
 docs: $(VENV)/.docs  ## Build the pages into docs/_build/html; a warning is an error
 	$(BIN)/sphinx-build -W --keep-going --quiet -d docs/_build/doctrees docs docs/_build/html
+
+notebook: $(VENV)/.docs  ## Write examples/quickstart.ipynb anew from docs/quickstart.md
+	$(BIN)/python -m docs.shown.notebook
 
 wheel: $(VENV)/.dev  ## Build sdist and wheel into dist/, and import the wheel in an environment of its own
 	rm -rf dist

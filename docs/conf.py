@@ -3,7 +3,10 @@
 import sys
 from pathlib import Path
 
+from sphinx.errors import ExtensionError
+
 import maskfusion
+from docs.shown import notebook
 from docs.shown.page import Numbers
 
 sys.path.insert(0, str(Path(__file__).parent / "_ext"))
@@ -55,5 +58,7 @@ html_copy_source = False
 
 
 def setup(app):
-    """Read the pages again that are made from files of results, which Sphinx does not watch."""
+    """Read the pages again that are made from files of results, which Sphinx does not watch; hold the notebook against its page."""
+    if notebook.NOTEBOOK.read_text(encoding="utf-8") != notebook.made():
+        raise ExtensionError("examples/quickstart.ipynb is not docs/quickstart.md: `make notebook`.")
     app.connect("env-get-outdated", lambda *_: ["benchmarks", "choosing", "results", "study", "zeta"])
