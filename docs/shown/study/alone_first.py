@@ -11,6 +11,8 @@ from examples.results.rows import against, alone, best_alone, chosen, cost, mean
 
 CONFIRMS = "helps-crema-d-votes"
 """The case on data that nothing was chosen on."""
+FEW = "even-crema-d-votes-few"
+"""The same with fewer to learn from, where five seeds cannot tell."""
 HURTS = {
     "hurts-grid-10db": "GRID, noisy\nmicrophone",
     "hurts-grid-5db": "GRID,\nless noise",
@@ -161,6 +163,9 @@ def _confirmed() -> None:
     claim("the votes are the best alone", best == "faces")
     for base in (best, "concatenation"):
         claim(f"confirmed beyond its interval against {base}", _is("better", against(results, OURS, base)))
+    few = read(FEW)
+    for row in ("concatenation", LONG, "pooled-experts", OURS):
+        claim(f"few actors cannot tell: {row}", verdict(against(few, row, "faces") or MISSING) == "even")
     for row, base in (("concatenation", best), (OURS, LONG), (OURS, "pooled-experts")):
         claim(
             f"within the interval: {row}, {base}", verdict(against(results, row, base) or MISSING) == "even"
