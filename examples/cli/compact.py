@@ -36,7 +36,6 @@ def run(parsed: Namespace, typed: str) -> int:
     import torch  # noqa: PLC0415 - takes seconds
 
     import maskfusion as mf  # noqa: PLC0415
-    from examples.data.batches import Draw  # noqa: PLC0415
     from examples.run.clock import milliseconds  # noqa: PLC0415
     from examples.run.folder import RunFolder  # noqa: PLC0415
     from examples.run.trained import load_trained  # noqa: PLC0415
@@ -52,7 +51,7 @@ def run(parsed: Namespace, typed: str) -> int:
         raise UserError(
             f"`batch` (={parsed.batch}) must be at most {len(trained.data.test)}, the samples of the test part."
         )
-    inputs = trained.data.test[Draw(list(range(parsed.batch)), None)].inputs
+    inputs = trained.first_of_test(parsed.batch)
     small = mf.compact(trained.model, inputs, entry="prediction")
     before, after = milliseconds([trained.model, small], inputs, calls=_CALLS)
     lines = [

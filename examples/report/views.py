@@ -13,12 +13,14 @@ from examples.report.gallery import Gallery, galleries
 from examples.report.measure import Measured, measure
 from examples.report.outcome import confused, mistakes, probes, worth
 from examples.report.space import Space, project
+from examples.report.spared import Spared, spared
 from examples.report.subjects import Subject, metric_name
 from examples.run.folder import RECIPE_ONLY
 
 SECTIONS = {
     "channels": "What the mask keeps open",
     "worth": "What each modality is worth",
+    "spared": "What the closed channels spare",
     "galleries": "Inside the channels",
     "space": "Map of the features",
     "probes": "Probes",
@@ -41,6 +43,7 @@ class View:
         summary: The few numbers that come first: words, value.
         channels: Figures of the mask over training.
         worth: Figure and table of what each modality is worth.
+        spared: The smaller network, in numbers.
         galleries: Pictures from the parts of the channels.
         space: Map of the features.
         probes: Results of the probes.
@@ -62,6 +65,7 @@ class View:
     summary: list[tuple[str, str]]
     channels: list[Figure]
     worth: tuple[Figure, Table] | None
+    spared: Spared | None
     galleries: list[Gallery]
     space: Space | None
     probes: Table | None
@@ -98,6 +102,7 @@ def view(subject: Subject, number: int, *, root: str | None, samples: int) -> Vi
         summary=_summary(subject),
         channels=channels_over_training(subject),
         worth=worth(measured, subject.zeta),
+        spared=spared(trained),
         galleries=[] if trained is None else galleries(trained, samples=samples),
         space=None if trained is None else project(trained),
         probes=probes(subject),
@@ -170,7 +175,7 @@ def _reasons(subject: Subject) -> dict[str, str]:
             "The checkpoint of this run is not there, so its network cannot be looked at. `train` keeps it, `compare` with "
             "--keep."
         )
-        return dict.fromkeys(("worth", "galleries", "space", "mistakes"), lacking)
+        return dict.fromkeys(("worth", "spared", "galleries", "space", "mistakes"), lacking)
     reasons, model = {}, subject.trained.model
     if not model.decoders:
         reasons["galleries"] = (
@@ -179,6 +184,7 @@ def _reasons(subject: Subject) -> dict[str, str]:
         )
     if model.mask is None:
         reasons["channels"] = "This run has no mask: every channel is open."
+        reasons["spared"] = "This run has no mask, and so no smaller network."
         reasons["space"] = (
             "This run has no mask, which would tell complementary channels from contradictory ones."
         )

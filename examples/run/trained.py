@@ -5,7 +5,9 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 import torch
+from torch import Tensor
 
+from examples.data.batches import Draw
 from examples.data.contract import MultimodalData
 from examples.data.place import Place
 from examples.errors import UserError
@@ -49,6 +51,10 @@ class Trained:
     model: FusionModel
     epochs: list[EpochRecord]
     result: Run | None
+
+    def first_of_test(self, count: int) -> dict[str, Tensor]:
+        """Return the first samples of the test part, as the network takes them."""
+        return self.data.test[Draw(list(range(count)), None)].inputs
 
 
 def load_trained(folder: RunFolder, place: Place) -> Trained:

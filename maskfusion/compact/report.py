@@ -46,7 +46,8 @@ class Uncut:
     @override
     def __str__(self) -> str:
         """A sentence."""
-        return f"{self.path or 'the network itself'} ({self.operation}): {self.channels} closed channels stay; {self.why}."
+        stay = "1 closed channel stays" if self.channels == 1 else f"{self.channels} closed channels stay"
+        return f"{self.path or 'the network itself'} ({self.operation}): {stay}; {self.why}."
 
 
 @dataclass(frozen=True)

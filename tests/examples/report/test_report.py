@@ -1,5 +1,6 @@
 """The report: its sentence, its numbers, every section, and nothing from elsewhere."""
 
+import copy
 import json
 import re
 import shutil
@@ -25,6 +26,7 @@ from examples.report.measure import measure
 from examples.report.page import render
 from examples.report.reconstruct import PARTS
 from examples.report.space import FUSED, project
+from examples.report.spared import spared
 from examples.report.subjects import Subject, gather
 from examples.report.views import SECTIONS, recipe_of, view
 from examples.run.folder import RunFolder
@@ -157,6 +159,26 @@ def test_numbers_are_those_of_the_run(page: str, subject: Subject):
     assert f"<dd>{sum(subject.result.complementary.values()):.1f} %</dd>" in page
 
 
+@pytest.mark.unchecked  # the exporter cannot trace checks of shapes
+def test_what_the_closed_channels_spare(subject: Subject):
+    assert subject.trained is not None
+    trained = replace(subject.trained, model=copy.deepcopy(subject.trained.model))
+    mask = trained.model.mask
+    assert mask is not None
+    parts = [torch.full((n,), -1.0 if name == "sound" else 1.0) for name, n in mask.channels.items()]
+    mask.load_state_dict({"weight": torch.cat(parts)})
+    found = spared(trained)
+    assert found is not None
+    rows = {row[0]: row[1:] for row in found.table.rows}
+    parameters = sum(parameter.numel() for parameter in trained.model.parameters())
+    assert rows["the whole network"][0].startswith(f"{parameters:,} \N{RIGHTWARDS ARROW} ")
+    assert all(cell.endswith("\N{RIGHTWARDS ARROW} 0 (0 %)") for cell in rows["sound"])
+    assert "Not needed any more: sound." in found.notes
+    bare = build_model(trained.data, trained.recipe.network, quantise=False)
+    assert spared(replace(trained, model=bare)) is None
+    assert spared(None) is None
+
+
 def test_measured_is_what_training_measured(subject: Subject):
     measured = measure(subject.trained)
     run = subject.result
@@ -248,7 +270,7 @@ def test_a_finished_run_without_its_checkpoint(spoken_runs: Path, spoken_root: P
     given = gather([folder], Place(spoken_root))
     views = [view(given.subjects[0], 0, root=None, samples=2)]
     text = render(given, views, command="typed")
-    assert text.count("The checkpoint of this run is not there") == 4
+    assert text.count("The checkpoint of this run is not there") == 5
     assert "What the mask keeps open" in text
     (folder / "run.json").unlink()
     given = gather([folder], Place())
