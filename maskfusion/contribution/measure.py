@@ -23,7 +23,8 @@ from maskfusion.contribution.shapley import (
     shapley_values,
 )
 from maskfusion.mask.find import masks_of
-from maskfusion.mask.sources import expect_sources
+from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.mask.sources import Sources, expect_sources, told
 from maskfusion.training.reading import read
 
 EXACT_UP_TO = 6
@@ -73,14 +74,15 @@ def measure_contributions(
             your own, for example ``lambda model, x: model(**x).logits``. If None, inputs in a sequence are given by position, those in a
             mapping by keyword if ``forward`` has parameters of all these names, else as the mapping.
         modalities: Inputs to take away; others, such as lengths, are always there. A mapping gives each modality the names of
-            its inputs, if it has several: ``{"text": ["ids", "mask"], "image": ["pixels"]}``. All inputs of the first batch if
-            None, those of a sequence under the names that ``forward`` has for them.
+            its inputs, if it has several: ``{"text": ["ids", "segments"], "image": ["pixels"]}``. If None, what ``attach`` has found of
+            the masks in the model; without such masks each input of the first batch is one, those of a sequence under the
+            names that ``forward`` has for them.
         orders: Number of orders of joining to sample; None is all of them for up to 6 modalities, and 50 for more.
         generator: Source of the random orders; PyTorch's own if None.
 
     Raises:
         TypeError: If an argument, a batch, or what ``call`` or ``metric`` return, has the wrong type.
-        ValueError: If there are no samples, an input is missing, or shapes do not fit.
+        ValueError: If there are no samples, an input is missing, shapes do not fit, or scores of classes are NaN.
 
     Examples:
         >>> model = nn.Bilinear(1, 1, 1, bias=False)  # the class is the sign of the product
@@ -110,7 +112,8 @@ def measure_contributions(
     if first is None:
         raise ValueError("`batches` is empty; it must hold at least one sample.")
     call = call_for(model, first[0]) if call is None else call
-    asked = players_for(model, first[0], call) if modalities is None else modalities
+    masks = masks_of(model)
+    asked = _players(model, masks, first[0], call) if modalities is None else modalities
     sources = expect_sources(asked, named(first[0]))
     players = tuple(sources)
     if orders is None and len(players) > EXACT_UP_TO:
@@ -119,12 +122,14 @@ def measure_contributions(
     sets = _sets_along(players, drawn) if drawn else all_coalitions(players)
     with _undisturbed(model):
         predictions, targets = run_without(model, call, absent, sources, sets, chain([first], given))
+    if metric is accuracy:
+        _expect_numbers(predictions, sources, _name(absent))
     values = {present: _score(metric, predictions[present], targets) for present in sets}
     if drawn:
         shapley, error = sampled_values(players, values, drawn)
     else:
         shapley, error = shapley_values(players, values), dict.fromkeys(players, 0.0)
-    counts = {path: read(mask).counts for path, mask in masks_of(model).items()}
+    counts = {path: read(mask).counts for path, mask in masks.items()}
     return Contributions(
         metric=_name(metric),
         absent=_name(absent),
@@ -136,6 +141,28 @@ def measure_contributions(
         kept={path: each.kept() for path, each in counts.items()},
         zeta={path: each.zeta() for path, each in counts.items()},
     )
+
+
+def _players(
+    model: nn.Module, masks: Mapping[str, ComplementaryMask], inputs: object, call: Call
+) -> dict[str, tuple[str, ...]]:
+    """The modalities of attached masks, else the inputs; by the names that the inputs have in a batch."""
+    each = players_for(model, inputs, call)
+    found = told(masks, each) or {name: (name,) for name in each}
+    return {modality: tuple(each[name] for name in names) for modality, names in found.items()}
+
+
+def _expect_numbers(predictions: Mapping[Coalition, Tensor], sources: Sources, absent: str) -> None:
+    """Refuse scores that are NaN, the largest of which is no class."""
+    for present, scores in sorted(predictions.items(), key=lambda item: -len(item[0])):
+        if scores.is_floating_point() and bool(scores.isnan().any()):
+            gone = {name: list(inputs) for name, inputs in sources.items() if name not in present}
+            raise ValueError(
+                f"`call` returned NaN without {gone}, whose inputs are {absent}. A padding mask of zeros hides everything: name the "
+                f"features alone in `modalities`, or take another way of being absent, such as `permuted`."
+                if gone
+                else "`call` returned NaN with all modalities there; the model must predict numbers."
+            )
 
 
 def _sets_along(players: Sequence[str], orders: Sequence[Coalition]) -> list[Coalition]:

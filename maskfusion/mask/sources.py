@@ -1,10 +1,12 @@
 """Which inputs of a network are of which modality."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from maskfusion.mask.attached import AttachedMask
 from maskfusion.mask.example import Example
+from maskfusion.mask.mask import ComplementaryMask
 
 Sources = dict[str, tuple[str, ...]]
 """Modality -> names of its inputs."""
@@ -35,6 +37,19 @@ def expect_sources(modalities: object, inputs: Mapping[str, Any]) -> Sources:
     if unknown:
         raise ValueError(f"`modalities` names {unknown}; the inputs are {list(inputs)}.")
     return sources
+
+
+def told(masks: Mapping[str, ComplementaryMask], inputs: Collection[str]) -> Sources | None:
+    """Which inputs are whose, where ``attach`` has found that for every mask, and the inputs are still the same."""
+    found: Sources = {}
+    for mask in masks.values():
+        sources = mask.sources if isinstance(mask, AttachedMask) else {}
+        if not sources or not set(chain.from_iterable(sources.values())) <= set(inputs):
+            return None
+        found |= {
+            name: tuple(dict.fromkeys((*found.get(name, ()), *names))) for name, names in sources.items()
+        }
+    return found or None
 
 
 def expect_varied(example: Example, sources: Sources) -> list[str]:

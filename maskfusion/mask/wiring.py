@@ -2,19 +2,17 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from torch import nn
 from typing_extensions import override
 
 from maskfusion._table import aligned
-from maskfusion.mask.attached import AttachedMask
 from maskfusion.mask.example import Call, Example, read_example, undisturbed
 from maskfusion.mask.find import expect_hooks, masks_of
 from maskfusion.mask.listening import Heard, Masks, closing, listen
 from maskfusion.mask.passing import way_round
-from maskfusion.mask.sources import Sources, expect_sources, expect_varied, inputs_of
+from maskfusion.mask.sources import Sources, expect_sources, expect_varied, inputs_of, told
 
 
 class WiringWarning(UserWarning):
@@ -108,23 +106,10 @@ def check(
         raise ValueError(f"`model` ({type(model).__name__}) must hold a ComplementaryMask.")
     expect_hooks(model)
     read = read_example(model, example, call)
-    known = _told(masks, read)
+    known = told(masks, read.inputs)
     sources = known if modalities is None else expect_sources(modalities, read.inputs)
     with undisturbed(model):
         return prove(masks, model, read, sources)
-
-
-def _told(masks: Masks, example: Example) -> Sources | None:
-    """Which inputs are whose, where ``attach`` has found that for every mask, and the inputs are still the same."""
-    found: Sources = {}
-    for mask in masks.values():
-        told = mask.sources if isinstance(mask, AttachedMask) else {}
-        if not told or not set(chain.from_iterable(told.values())) <= set(example.inputs):
-            return None
-        found |= {
-            name: tuple(dict.fromkeys((*found.get(name, ()), *inputs))) for name, inputs in told.items()
-        }
-    return found
 
 
 def prove(masks: Masks, model: nn.Module, example: Example, sources: Sources | None) -> Wiring:

@@ -87,24 +87,28 @@ class Tracked:
         return sum(defined) / len(defined) if defined else math.nan
 
     def settled(self, last: int = 5) -> bool:
-        """Whether over the ``last`` updates no modality's open share has moved by more than 5 points, or one channel.
+        """Whether channels have closed, and over the ``last`` updates no modality's open share has moved by more than 5 points, or one channel.
 
         Modalities are not to be ranked by shares that still move; nor by those at one lambda only: compare with
         ``measure_contributions``.
 
         Returns:
-            False if there were not so many updates.
+            False if there were not so many updates, or every channel was open in all of them.
 
         Raises:
             ValueError: If ``last`` is below 1.
         """
         expect_int("last", last, least=1)
-        widths = self._counts().widths
-        history = self.history
-        return len(history) > last and not any(
-            abs(points) > max(5.0, 100 / widths[name] + 1e-6)
-            for name, points in drift(history, widths, last).items()
+        return (
+            len(self.history) > last
+            and not self._untouched()
+            and rests(self.history, self._counts().widths, last)
         )
+
+    def _untouched(self) -> bool:
+        """Whether every channel was open in all updates."""
+        widths = self._counts().widths
+        return all(_counted(record, widths).opened == widths for record in self.history)
 
     def metrics(self) -> dict[str, float]:
         """The present state as flat numbers for a logger: "zeta", "compl/image", "contr/image", "kept/image", ...
@@ -142,7 +146,10 @@ class Tracked:
             for name, opened in counts.opened.items()
         ]
         updates = len(self.history)
-        moves = "" if updates < 2 else ", settled" if self.settled(min(5, updates - 1)) else ", still moving"
+        moves = ""
+        if updates > 1:
+            settled = "settled" if self.settled(min(5, updates - 1)) else "still moving"
+            moves = ", nothing has closed yet" if self._untouched() else f", {settled}"
         return "\n".join([*aligned(rows), f"zeta {counts.zeta():.2f}; {updates} updates{moves}"])
 
     def plot(self) -> "Figure":
@@ -167,6 +174,14 @@ class Tracked:
                 break
             last[record["mask"]] = record["flipped"]
         return sum(last.get(path, 0) for path in self._masks)
+
+
+def rests(history: Sequence[Record], widths: Mapping[str, int], last: int) -> bool:
+    """Whether no kept share has moved by more than 5 points, or one channel, over the ``last`` updates."""
+    return not any(
+        abs(points) > max(5.0, 100 / widths[name] + 1e-6)
+        for name, points in drift(history, widths, last).items()
+    )
 
 
 def drift(history: Sequence[Record], widths: Mapping[str, int], last: int) -> Shares:

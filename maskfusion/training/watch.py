@@ -11,7 +11,7 @@ from torch import distributed as dist
 from maskfusion.mask.mask import ComplementaryMask, by_modality
 from maskfusion.training.omega import omega_parameters
 from maskfusion.training.reading import Reading
-from maskfusion.training.tracked import Record, Tracked, drift
+from maskfusion.training.tracked import Record, Tracked, drift, rests
 
 STILL_FOR = 5
 """Updates without a change of Omega, or with a slow one, before that is said."""
@@ -187,9 +187,10 @@ def _say_slow(sight: Sight, _: Sequence[str]) -> str:
     first, last = (history[place]["step"] for place in (-1 - sight.memory.updates, -1))
     passed = last - first or sight.memory.updates
     needed = _remaining(sight) * passed / sight.memory.updates
+    unit = "updates of the tracker" if passed == sight.memory.updates else "steps"
     return (
-        f"will close its first channel after another {needed:,.0f} steps at this pace; there were {passed:,} so far (steps as `update` was told "
-        f"them). Plain SGD moves Omega by learning rate times lambda only: let Adam have it, give it a learning rate of its own, "
+        f"will close its first channel after about {needed:,.0f} more {unit} at this pace; there were {passed:,} so far. Under plain SGD the "
+        f"penalty moves Omega by learning rate times lambda a step: let Adam have it, give it a learning rate of its own, "
         f"`parameter_groups(mask_lr=...)`, or raise lambda."
     )
 
@@ -197,7 +198,8 @@ def _say_slow(sight: Sight, _: Sequence[str]) -> str:
 def _unsettled(sight: Sight) -> list[str]:
     updates = sight.memory.updates
     asked = updates % UNSETTLED_AT == 0 and (updates // UNSETTLED_AT).bit_count() == 1
-    return [""] if asked and not sight.tracked.settled(updates // 2) else []
+    moves = asked and not rests(sight.tracked.history, sight.mask.channels, updates // 2)
+    return [""] if moves else []
 
 
 def _say_unsettled(sight: Sight, _: Sequence[str]) -> str:

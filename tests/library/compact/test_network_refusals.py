@@ -201,6 +201,7 @@ def test_words_that_the_network_reads() -> None:
     small = mf.compact(model, samples())
     others = [{**sample, "name": "?"} for sample in samples()][::-1]
     assert small.unread == ("name", "boxes")
+    assert [share.modality for share in small.report.shares][:2] == ["image", "words"], "as attach has found"
     for one, other in zip(model.eval()(others), small(others), strict=True):
         torch.testing.assert_close(one["scores"], other["scores"])
 

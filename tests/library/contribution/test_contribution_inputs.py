@@ -168,3 +168,67 @@ def test_p15_shares_that_rank_otherwise_than_contributions() -> None:
 )
 def test_what_agrees_or_cannot_be_told_is_no_contradiction(shapley, kept, error) -> None:
     assert contributions(shapley, kept, error).contradictions == []
+
+
+class Reads(nn.Module):
+    """A picture, and words of which a padding mask says which are real: attention is NaN where none is."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.image, self.words, self.head = nn.Linear(2, 2), nn.Embedding(5, 2), nn.Linear(4, 2)
+
+    def forward(self, pixels: Tensor, ids: Tensor, real: Tensor) -> Tensor:
+        weights = torch.zeros(ids.shape).masked_fill(real == 0, -torch.inf).softmax(1)
+        text = (weights[..., None] * self.words(ids)).sum(1)
+        return self.head(torch.cat([self.image(pixels), text], 1))
+
+
+def reading() -> tuple[dict[str, Tensor], Tensor]:
+    real = torch.ones(6, 3, dtype=torch.int64)
+    real[0, 2] = 0
+    return {"pixels": torch.randn(6, 2), "ids": torch.randint(1, 5, (6, 3)), "real": real}, torch.arange(
+        6
+    ) % 2
+
+
+def test_modalities_are_those_that_attach_has_found() -> None:
+    model, (inputs, target) = Reads().eval(), reading()
+    mf.attach(
+        model, {"image": "image", "text": "words"}, inputs, modalities={"image": "pixels", "text": "ids"}
+    )
+    result = mf.measure_contributions(model, [(inputs, target)])
+    assert result.modalities == ("image", "text")
+    assert "ids" not in str(result)
+    by_position = mf.measure_contributions(model, [(tuple(inputs.values()), target)])
+    assert by_position.shapley == result.shapley
+    named = mf.measure_contributions(model, [(inputs, target)], modalities={"image": "pixels", "text": "ids"})
+    assert named.values == result.values
+    others = {"a": inputs["pixels"], "b": inputs["ids"], "c": inputs["real"]}
+    renamed = mf.measure_contributions(
+        model, [(others, target)], call=lambda model, x: model(*x.values()), modalities=["a", "b"]
+    )
+    assert renamed.modalities == ("a", "b")
+
+
+def test_scores_that_are_no_numbers() -> None:
+    model, (inputs, target) = Reads().eval(), reading()
+    with pytest.raises(
+        ValueError,
+        match=r"`call` returned NaN without \{'text': \['ids', 'real'\]\}, whose inputs are zeroed\. A padding mask of zeros .* `permuted`\.",
+    ):
+        mf.measure_contributions(
+            model, [(inputs, target)], modalities={"image": "pixels", "text": ["ids", "real"]}
+        )
+    with torch.no_grad():
+        model.head.bias[0] = torch.nan
+    with pytest.raises(
+        ValueError, match=r"`call` returned NaN with all modalities there; the model must predict"
+    ):
+        mf.measure_contributions(model, [(inputs, target)], modalities=["pixels", "ids"])
+    own = mf.measure_contributions(
+        model,
+        [(inputs, target)],
+        modalities=["pixels", "ids"],
+        metric=lambda scores, _: scores.isnan().float().mean(),
+    )
+    assert own.values["pixels", "ids"] == 0.5, "a metric of one's own knows what to do"

@@ -54,7 +54,14 @@ def test_print() -> None:
     lines = str(tracker).splitlines()
     assert lines[0] == "early"
     assert lines[6:8] == ["late", "modality  open  of its own   of all"]
-    assert lines[-1] == "zeta nan; 3 updates, settled"
+    assert lines[-1] == "zeta nan; 3 updates, nothing has closed yet"
+    mask = mf.ComplementaryMask({"image": 2, "audio": 2})
+    settled = mf.ComplementarityTracker(mask)
+    with torch.no_grad():
+        mask.weight.fill_(0.0)
+    settled.update()
+    settled.update()
+    assert str(settled).endswith("zeta nan; 2 updates, settled")
     assert str(mf.ComplementarityTracker(mf.ComplementaryMask(4))).endswith("zeta 1.00; 0 updates")
     assert max(map(len, lines)) <= 100
 

@@ -121,8 +121,9 @@ def test_a_total_over_masks_that_came_later() -> None:
 @pytest.mark.parametrize(
     ("shares", "last", "expected"),
     [
-        ([4, 4, 4], 2, True),
-        ([4, 4, 4], 3, False),
+        ([4, 4, 4], 2, False),
+        ([3, 3, 3], 2, True),
+        ([3, 3, 3], 3, False),
         ([4, 4, 3], 2, True),
         ([4, 3, 2], 2, False),
         ([4, 2, 2], 1, True),

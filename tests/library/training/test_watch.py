@@ -87,7 +87,7 @@ def test_p16_plain_sgd_says_how_many_steps_it_needs() -> None:
     said = train(mask, torch.optim.SGD([mask.weight], lr=1e-3), 20, steps=100)
     assert [each.category for each in said] == [mf.StuckWarning]
     match = re.match(
-        r"The mask will close its first channel after another ([\d,]+) steps at this pace; there were 500 so far",
+        r"The mask will close its first channel after about ([\d,]+) more steps at this pace; there were 500 so far",
         str(said[0].message),
     )
     assert match is not None
@@ -133,7 +133,8 @@ def test_steps_are_updates_where_they_were_not_told() -> None:
             set_weight(mask, mask.weight.detach() - 1e-6)
 
     match = re.search(
-        r"after another ([\d,]+) steps at this pace; there were 5 so far", str(warned(creep)[0].message)
+        r"after about ([\d,]+) more updates of the tracker at this pace; there were 5 so far\. Under plain SGD the penalty moves Omega",
+        str(warned(creep)[0].message),
     )
     assert match is not None
     assert int(match[1].replace(",", "")) == pytest.approx(50_000, rel=0.01)
