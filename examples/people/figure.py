@@ -90,5 +90,5 @@ def _finish(results: PeopleResults, people: Axes, networks: Axes, parts: Axes) -
     for axis in (people, networks):
         axis.set_xlim(-0.02, 1.02)
         axis.set_xlabel("informedness: 0 is guessing, 1 is right")
-    parts.set_xlabel("of what voice and face are worth (Shapley), %")
+    parts.set_xlabel("part of both Shapley values, %")
     people.set_yticks(range(len(results.classes) + 1), [*results.classes, _ALL])
