@@ -17,10 +17,10 @@ def over_best_alone(cases: Mapping[str, Results], rows: Mapping[str, str], *, hu
     """Draw points over the best modality alone, paired by seed, with 95 % intervals: a group of markers a case.
 
     Args:
-        cases: Title to results, those where joining hurts first.
+        cases: Title to results, those where concatenation is below the best modality alone first.
         rows: Row name to words for the legend, from left to right in each group; the last one is drawn larger. A row that a case
             lacks leaves a gap.
-        hurting: Number of cases that hurt.
+        hurting: Number of those.
     """
     figure = Figure(figsize=(9.2, 4.4), layout="constrained")
     axis = figure.subplots()
@@ -50,7 +50,7 @@ def over_best_alone(cases: Mapping[str, Results], rows: Mapping[str, str], *, hu
     axis.set_xlim(-0.5, len(cases) - 0.5)
     axis.set_ylabel("points over the best modality alone")
     axis.grid(axis="y", color="#E5E5E5", linewidth=0.8)
-    for start, words in ((0, "where joining hurts"), (hurting, "where it helps")):
+    for start, words in ((0, "concatenation below the best alone"), (hurting, "concatenation above it")):
         axis.text(
             start - 0.45, 1.02, words, transform=axis.get_xaxis_transform(), fontsize=10.5, fontweight="bold"
         )

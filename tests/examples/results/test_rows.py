@@ -104,4 +104,7 @@ def test_points_over_the_best_alone_are_drawn_case_by_case(study: Results):
     assert places[0][0] < places[2][0] < 0.5
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["joined", "not run", "ours"]
     assert [label.get_text() for label in axis.get_xticklabels()] == ["one", "two"]
-    assert [text.get_text() for text in axis.texts] == ["where joining hurts", "where it helps"]
+    assert [text.get_text() for text in axis.texts] == [
+        "concatenation below the best alone",
+        "concatenation above it",
+    ]
