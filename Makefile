@@ -22,8 +22,8 @@ SPREAD := --numprocesses auto --dist loadfile
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s%s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-demo: $(VENV)/.examples  ## Compare all methods on the data that ships with the repository; ARGS="NAME --root PATH" for other data
-	$(BIN)/python -m examples compare $(ARGS)
+demo: $(VENV)/.examples  ## Ask whether joining helps, on the data that ships with the repository; ARGS="NAME --root PATH" for other data
+	$(BIN)/python -m examples compare $(or $(ARGS),demo)
 
 benchmark: $(VENV)/.benchmark  ## Time the quantiser and the mask against others, for the docs, and fail where a target is missed; minutes, on an idle machine
 	$(BIN)/python -m tests.benchmarks $(ARGS)

@@ -8,7 +8,6 @@ from PIL import Image
 
 from docs.shown.claims import claim
 from docs.shown.page import score
-from docs.shown.results import ahead, by_instructions, opened
 from docs.shown.study.alone_first import HURTS, LONG, OURS, ROWS, cases
 from docs.shown.study.cases import plain, read
 from examples.results import Interval, Results
@@ -71,9 +70,6 @@ def claims() -> None:
     claim("none of the depth that hurts", all(run.kept["depth"] > 99 for run in depth))
     rows = noisy.rows()
     claim("no accuracy by itself", verdict(paired_difference(rows[OURS], rows["joined-pooled"])) == "even")
-    demo = by_instructions().values()
-    claim("one channel in twelve", *(100 / 13.5 < opened(each).mean < 100 / 10.5 for each in demo))
-    claim("within a point of all", *(abs(ahead(each).mean) < 1 for each in demo))
 
 
 def _pool_over_ours(results: Results) -> Interval:

@@ -40,12 +40,14 @@ def present(folder: Path, console: Console) -> None:
         folder: Folder of its results.json, and of the figures.
         console: Console to print to.
     """
-    from examples.results.figures.training import draw  # noqa: PLC0415 - takes a second, and few commands draw
+    from examples.results.figures.scores import draw_scores  # noqa: PLC0415 - takes a second, and few commands draw
+    from examples.results.figures.training import draw  # noqa: PLC0415
 
     results = Results.read(folder / "results.json")
     show(results, console)
     verdict = answer(results, {})
     if verdict.told:
         console.print(f"\n[bold]{escape(verdict.question)}[/] {escape(verdict.sentence)}", highlight=False)
-    pictures = "".join(f", {path}" for path in draw(results, folder))
+    drawn = [*draw_scores(results, folder, title=verdict.question), *draw(results, folder)]
+    pictures = "".join(f", {path}" for path in drawn)
     console.print(f"\nIn {folder / 'results.json'}{pictures}", highlight=False, soft_wrap=True)

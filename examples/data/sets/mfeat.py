@@ -33,13 +33,14 @@ _DIGITS = 10
 _SAMPLES = 2000
 
 
-def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300) -> MultimodalData:
+def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300, validation: int = 0) -> MultimodalData:
     """Return the six views, with few labels to learn from and all other digits to be scored on.
 
     Args:
         place: Folder of ``mfeat.npz``, or the file; the one that ships by default.
-        seed: Chooses the training digits, as many of each class.
+        seed: Chooses the training digits, as many of each class, and those that choose the epoch.
         labels: Number of training digits, a multiple of ten.
+        validation: Number of other digits that choose the epoch, a multiple of ten.
     """
     arrays = _read(place)
     inputs = {view: torch.as_tensor(arrays[view]) for view in FEATURES}
@@ -52,11 +53,16 @@ def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300) -> MultimodalD
         raise UserError(
             f"`labels` (={labels}) must be a multiple of {_DIGITS}, above 0 and below {fewest * _DIGITS}."
         )
+    left = fewest * _DIGITS - labels
+    if validation % _DIGITS or not 0 <= validation < left:
+        raise UserError(
+            f"`validation` (={validation}) must be a multiple of {_DIGITS}, from 0 and below {left}, what `labels` leaves."
+        )
 
     generator = torch.Generator().manual_seed(seed)
     order = torch.randperm(len(digit), generator=generator)
     by_class = [order[digit[order] == value] for value in range(_DIGITS)]
-    each = labels // _DIGITS
+    first, second = labels // _DIGITS, (labels + validation) // _DIGITS
     return split_and_standardise(
         "mfeat",
         inputs,
@@ -64,9 +70,9 @@ def load_mfeat(place: Place, *, seed: int = 0, labels: int = 300) -> MultimodalD
         kinds=kinds,
         classes=tuple(str(value) for value in range(_DIGITS)),
         split=Split(
-            train=torch.cat([positions[:each] for positions in by_class]).numpy(),
-            validation=np.empty(0, dtype=np.int64),
-            test=torch.cat([positions[each:] for positions in by_class]).numpy(),
+            train=torch.cat([positions[:first] for positions in by_class]).numpy(),
+            validation=torch.cat([positions[first:second] for positions in by_class]).numpy(),
+            test=torch.cat([positions[second:] for positions in by_class]).numpy(),
         ),
     )
 

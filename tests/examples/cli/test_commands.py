@@ -46,6 +46,7 @@ def test_end_to_end(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys,
         "complementarity.png",
         "mask.png",
         "results.json",
+        "scores.png",
         "summary.json",
     ]
     assert sorted(path.name for path in (output / "mask" / "seed-1").iterdir()) == ["plan.json", "run.json"]

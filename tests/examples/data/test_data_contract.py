@@ -179,6 +179,7 @@ def test_unknown_data_set():
 
 def test_unknown_option():
     with pytest.raises(
-        UserError, match=r"`data_options` has unknown keys \['label'\]; 'mfeat' knows \['labels'\]"
+        UserError,
+        match=r"`data_options` has unknown keys \['label'\]; 'mfeat' knows \['labels', 'validation'\]",
     ):
         load("mfeat", Place(), seed=0, options={"label": 300})

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.slow
 
 PAIRS = {"pairs": 40, "validation_pairs": 20, "test_pairs": 20}
 FEWER: dict[str, dict[str, object]] = {
-    "mfeat": {"labels": 20},
+    "mfeat": {"labels": 20, "validation": 10},
     "digits": PAIRS,
     "av-digits": {**PAIRS, "speakers": []},  # those that recipes name are not in the small files
     "utd-mhad": {"training": []},

@@ -11,13 +11,18 @@ from rich.console import Console
 
 from examples.errors import UserError
 from examples.results import EpochRecord, Failure, Interval, Results, Run, Trial, interval, paired_difference
+from examples.results.figures.scores import draw_scores, scores_figure
 from examples.results.figures.training import draw
 from examples.results.statistics import finite, rounded
 from examples.results.tables import findings, show
 from tests.support.paths import ROOT
 
 SHIPPED = ROOT / "examples" / "results"
-OF_COMPARISONS = sorted({*SHIPPED.rglob("*.json")} - {*SHIPPED.glob("probes-*")} - {SHIPPED / "zeta.json"})
+OF_COMPARISONS = sorted(
+    {*SHIPPED.rglob("*.json")}
+    - {*SHIPPED.glob("probes-*")}
+    - {SHIPPED / f"{name}.json" for name in ("people", "zeta")}
+)
 
 
 def run(row: str, seed: int, score: float, *, kept: dict[str, int] | None = None, alone: bool = False) -> Run:
@@ -216,6 +221,35 @@ def test_pictures(some: Results, tmp_path: Path):
 
 def test_no_pictures_without_a_mask(some: Results, tmp_path: Path):
     assert draw(replace(some, runs=some.runs[:4]), tmp_path / "pictures") == []
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_picture_of_the_scores(some: Results, tmp_path: Path):
+    (path,) = draw_scores(some, tmp_path / "pictures", title="Did it hurt?")
+    assert path.name == "scores.png"
+    assert path.read_bytes().startswith(b"\x89PNG")
+
+
+def test_scores_have_those_of_one_modality_first_and_a_line_at_the_best():
+    one_seed = results(run("both", 0, 90), run("a", 0, 80, alone=True), run("worse", 0, 70, alone=True))
+    two_seeds = results(
+        *one_seed.runs, run("both", 1, 92), run("a", 1, 84, alone=True), run("worse", 1, 71, alone=True)
+    )
+    for made, means, best in (
+        (one_seed, ["80.0", "70.0", "90.0"], 80),
+        (two_seeds, ["82.0", "70.5", "91.0"], 82),
+    ):
+        figure = scores_figure(made, title="Did it hurt?")
+        (axis,) = figure.axes
+        assert [label.get_text() for label in axis.get_yticklabels()] == ["a", "worse", "both"]
+        assert [text.get_text() for text in axis.texts] == means
+        dashed = [line for line in axis.lines if line.get_linestyle() == "--"]
+        assert [list(line.get_xdata()) for line in dashed] == [[best, best]]
+        assert figure.get_suptitle() == "Did it hurt?"
+
+
+def test_no_picture_of_one_row(tmp_path: Path):
+    assert draw_scores(results(run("both", 0, 90)), tmp_path / "pictures", title="") == []
     assert not (tmp_path / "pictures").exists()
 
 

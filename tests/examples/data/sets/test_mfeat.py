@@ -46,6 +46,23 @@ def test_mfeat_labels(mfeat_root: Path, labels: int):
         mfeat.load_mfeat(Place(mfeat_root), labels=labels)
 
 
+def test_mfeat_validation():
+    plain, data = (mfeat.load_mfeat(Place(), seed=3, labels=200, validation=number) for number in (0, 100))
+    assert plain.validation is None
+    assert (len(data.train), len(data.validation), len(data.test)) == (200, 100, 1700)
+    assert data.validation.target.bincount().tolist() == [10] * 10
+    assert torch.equal(data.train.everything().inputs["mor"], plain.train.everything().inputs["mor"])
+
+
+@pytest.mark.parametrize("validation", [-10, 15, 20])
+def test_mfeat_validation_that_does_not_fit(mfeat_root: Path, validation: int):
+    said = (
+        rf"`validation` \(={validation}\) must be a multiple of 10, from 0 and below 20, what `labels` leaves"
+    )
+    with pytest.raises(UserError, match=said):
+        mfeat.load_mfeat(Place(mfeat_root), labels=20, validation=validation)
+
+
 def test_mfeat_missing_file(tmp_path: Path):
     with pytest.raises(UserError) as error:
         mfeat.load_mfeat(Place(tmp_path))
