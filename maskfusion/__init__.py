@@ -1,4 +1,4 @@
-"""See and cure multimodal overfitting: a learned channel mask for the fused features of any network.
+"""A learned channel mask for the fused features of any network, against multimodal overfitting.
 
 In your own training loop::
 
@@ -7,7 +7,7 @@ In your own training loop::
     model.fusion = mf.ComplementaryMask({"image": 64, "audio": 64}, fusion=model.fusion)
     tracker = mf.ComplementarityTracker(model)
     for x, y in loader:
-        loss = criterion(model(x), y) + 1e-4 * model.fusion.penalty()
+        loss = criterion(model(x), y) + 1e-3 * model.fusion.penalty()
         ...
     tracker.update(); print(tracker.zeta())
 """

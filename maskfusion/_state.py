@@ -19,7 +19,7 @@ class FreshStart(nn.Module):
 
     @abstractmethod
     def reset_parameters(self) -> None:
-        """Begin again."""
+        """Start again."""
 
     @property
     def _is_hf_initialized(self) -> bool:

@@ -197,6 +197,7 @@ def claims() -> None:
 
 def _about_data() -> None:
     claim("lambda decides how many channels stay", _open("0.01", "0.01") < 10, _open("0.01", "0.0001") > 50)
+    claim("with 1e-4 most channels stay open", *(_open(start, "0.0001") > 50 for start in ("0.01", "0.1")))
     claim("220 updates are too few from 0.1", _open("0.1", "0.001") > 99)
     for start in ("0.01", "0.1"):
         found = [to_concatenation(read("sweep"), _swept(start, weight)) for weight in LAMBDAS]
@@ -216,9 +217,14 @@ def _about_data() -> None:
 
 def _about_speeds() -> None:
     claim("what is counted by hand is what PyTorch does", apart() < 1e-4)
-    (descent, _), (adam_far, adam_near), (decay, _), (coupled, _) = updates().values()
-    claim("Adam's steps are as long as the learning rate", abs(adam_far - 50) <= 2, abs(adam_near - 5) <= 2)
-    claim("under SGD weight decay is seven times as fast", abs(descent / decay - 7) < 0.5)
+    (descent, nearer), (adam_far, adam_near), (decay, _), (coupled, _) = updates().values()
+    claim(
+        "Adam's steps are about as long as the learning rate",
+        abs(adam_far - 50) <= 2,
+        abs(adam_near - 5) <= 2,
+    )
+    claim("seven times as fast as the penalty from 0.1", abs(descent / decay - 7) < 0.5)
+    claim("slower than it from 0.01", decay > nearer)
     claim("Adam makes a full step of it", abs(coupled / adam_far - 1) < 0.2)
     claim("halves Omega every 0.69 / (rate x decay)", abs(decay * 1e-5 / 0.69 - 1) < 0.02)
 

@@ -231,7 +231,10 @@ def claims() -> None:
     claim("its open channels *rise*", _opened("noise", "middle", 2) > _opened("noise", "middle", 0))
     claim("zeta falls both ways", *(_height("scale", place) < _height("scale", 2) - 0.1 for place in (0, -1)))
     claim("zeta stays near 1", _height("synergy", -1) > 0.8, _height("redundancy", 0) > 0.8)
-    claim("still on its way to 0", _course()[-1] < _course()[0])
+    claim("still falling towards 0", _course()[-1] < _course()[0])
+    low = [trial for trial in results().trials if trial.weight == lambda_of("low")]
+    claim("most channels are still open", fmean(sum(results().complementary(trial)) for trial in low) > 60)
+    claim("recommends 1e-3", lambda_of("middle") == 1e-3)
 
 
 def _height(dial: str, place: int) -> float:

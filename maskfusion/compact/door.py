@@ -33,37 +33,37 @@ def compact(
     call: Call | None = None,
     modalities: Mapping[str, str | Sequence[str]] | None = None,
 ) -> nn.Module:
-    r"""Make a network smaller: channels that its masks close leave the layers that make them, and those that read them.
+    r"""Make a network smaller: remove channels that its masks close from the layers that compute them, and from those that read them.
 
-    The last layers of the encoders lose outputs, and layers before them as far as that is exact; what reads the fused features loses inputs, and
-    what batch norm or an activation makes of zero, a constant, goes into its bias, or into one more channel of ones where a convolution pads
-    with zeros. A modality that is closed wholly has no encoder any more, nor quantiser, and its input is not needed. Outputs are those of
-    evaluation, to rounding; that is proved on ``example`` before the small network is returned. What cannot be cut stays as it is, and
-    the report names it.
+    The last layers of the encoders lose outputs, and so do layers before them as far as that is exact; the layers that read the fused features lose
+    inputs. Where batch norm or an activation turns zero into a constant, this goes into their bias, or into one more channel of ones where a
+    convolution pads with zeros. A modality that is closed completely loses its encoder and quantiser, and its input is not needed. Outputs equal
+    those of evaluation mode up to rounding; this is checked on ``example`` before the small network is returned. What cannot be cut stays as it is,
+    and the report names it.
 
-    The network is read by ``torch.export``, so that it does not matter which modules it is made of, or how ``forward`` joins them.
+    The network is traced by ``torch.export``, so it does not matter which modules it is made of, or how ``forward`` joins them.
 
-    Given a mask, and in place of ``example`` the layers behind it, ``compact(mask, consumer)`` makes these layers alone smaller: they take
-    the *unmasked* features, what ``mask.fusion`` returns. Those before the first ``nn.Linear`` or ``nn.Conv1d/2d/3d`` must act on each
+    Given a mask and, in place of ``example``, the layers behind it, ``compact(mask, consumer)`` makes only these layers smaller: they take
+    the *unmasked* features, which ``mask.fusion`` returns. Those before the first ``nn.Linear`` or ``nn.Conv1d/2d/3d`` must act on each
     channel by itself: batch norm, activations, dropout, pooling, ``nn.Flatten``, ``nn.Identity``. The result is an ``nn.Sequential``.
 
     Args:
         model: Network with one or more masks, of ``ComplementaryMask`` or ``attach``. Or one mask on the output of its fusion, with
             ``channel_dim`` 1 or -1.
-        example: What the network is called with, as for ``attach``, two samples or more. The size of the batch stays free where the network
-            allows it, other sizes are fixed. Or, for a mask, the layers behind it.
-        entry: Entry of what the network returns that is wanted, as for ``ComplementaryMask``; all of it if None. What only the rest
+        example: Arguments of the network, as for ``attach``, with two samples or more. Only the batch size may vary afterwards, where the network
+            allows it; all other sizes are fixed. Or, for a mask, the layers behind it.
+        entry: Entry of the output that is wanted, as for ``ComplementaryMask``; all of it if None. What only the rest
             needs, say decoders, is left out.
         call: ``(model, inputs by name) -> output`` where a plain call will not do.
         modalities: Inputs of each modality, for the report: ``{"text": ["input_ids", "attention_mask"]}``.
 
     Returns:
         A network that is called as before, by name or position; inputs in its ``unread`` may be left out or be None. It can be saved, copied,
-        moved, compiled, exported, and trained further in the mode of evaluation. ``print(small.report)`` says what has gone. ``model`` and
+        moved, compiled, exported, and trained further as in evaluation mode. ``print(small.report)`` says what was removed. ``model`` and
         ``consumer`` do not change.
 
     Raises:
-        TypeError: If an argument is of another kind, or ``consumer`` has a layer that cannot be cut.
+        TypeError: If an argument has the wrong type, or ``consumer`` has a layer that cannot be cut.
         ValueError: If there is no mask, its gate is random in evaluation, the network does not go through ``torch.export``, changes its
             state in evaluation or returns no tensors, or a layer of ``consumer`` does not fit.
         RuntimeError: If the outputs differ, because ``model`` is random in evaluation.

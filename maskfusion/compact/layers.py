@@ -33,7 +33,7 @@ def compact_layers(mask: ComplementaryMask, consumer: nn.Module) -> nn.Sequentia
         Copies; ``mask`` and ``consumer`` do not change. Parameters keep their ``requires_grad``.
 
     Raises:
-        TypeError: If an argument is of another kind, or ``consumer`` has a layer that cannot be cut.
+        TypeError: If an argument has the wrong type, or ``consumer`` has a layer that cannot be cut.
         ValueError: If ``mask`` has no fixed gate on fused features, or a layer does not fit it.
     """
     gate = _gate_of_features(mask)

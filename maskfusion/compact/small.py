@@ -39,13 +39,14 @@ class Slot:
 class SmallNetwork(nn.Module):
     """A network without closed channels, which ``compact`` makes.
 
-    It is called as the network that it was made of, with inputs by name or position, in their order; those in ``unread`` may be left out or
-    be None. Its tensors have the sizes of the example, but for the batch. It computes what the other did in evaluation, in either
-    mode: dropout is gone and batch norm keeps its averages while it is trained further.
+    It is called like the original network, with inputs by name or position, in their order; those in ``unread`` may be left out or
+    be None. Its tensors must have the sizes of the example, except for the batch. In either mode it computes the output of the original in
+    evaluation mode: dropout is removed, and batch norm keeps its averages while it is trained further.
 
     Attributes:
-        network: The operations, an ``fx.GraphModule``; weights keep their names.
-        report: What has gone, and what could not.
+        network: The operations, an ``fx.GraphModule``; weights keep their names. It takes the tensors that are read, by position, in the order of
+            the example's inputs.
+        report: What was removed, and what could not be.
     """
 
     def __init__(
@@ -72,7 +73,7 @@ class SmallNetwork(nn.Module):
 
     @override
     def forward(self, *args: Any, **kwargs: Any) -> Any:
-        """Compute the output of evaluation.
+        """Compute the output of evaluation mode.
 
         Raises:
             TypeError: If an input that is read is missing or no tensor, or one is unknown.

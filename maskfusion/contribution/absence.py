@@ -14,7 +14,7 @@ Batches = Iterable[Any]
 
 
 def zeroed(name: str, values: Tensor, rows: range) -> Tensor:
-    """Put zeros in place of what is absent.
+    """Replace what is absent by zeros.
 
     Zero is the mean only if the inputs are standardised; otherwise prefer ``mean_replaced``.
 
@@ -28,7 +28,7 @@ def zeroed(name: str, values: Tensor, rows: range) -> Tensor:
 
 
 def left_out(name: str, values: Tensor, rows: range) -> None:
-    """Do not give what is absent to the model at all, for networks that allow it: no key, no argument, or None by position.
+    """Omit what is absent, for networks that allow it: no key, no argument, or None by position.
 
     The network has to allow it for all inputs at once too, since the score with none is part of the measure.
 
@@ -39,7 +39,7 @@ def left_out(name: str, values: Tensor, rows: range) -> None:
 
 
 def mean_replaced(batches: Batches) -> Absence:
-    """Return a function that puts the mean over a data set in place of each sample.
+    """Return a function that replaces each sample by the mean over a data set.
 
     Reads the batches once and holds a sum in float64 for each input. The training set is the usual choice.
 
@@ -78,12 +78,12 @@ def mean_replaced(batches: Batches) -> Absence:
 
 
 def permuted(batches: Batches, generator: torch.Generator | None = None) -> Absence:
-    """Return a function that puts another sample of a data set in place of each.
+    """Return a function that replaces each sample by another one of a data set.
 
-    The samples are put in a random order, once, the same for all inputs: everything that is absent of a sample comes from one
+    The samples are shuffled once, in the same order for all inputs: all absent inputs of a sample come from one
     other sample, in every coalition. The values stay real; only their combination is new.
-    Reads the batches once and holds all their inputs in memory, where they are. Give it the samples that are measured, or the
-    training set; with fewer samples than are measured, they are used over again.
+    Reads the batches once and keeps all their inputs in memory, on their device. Pass the samples that are measured, or the
+    training set; if there are fewer than are measured, they are reused.
 
     Args:
         batches: Batches as for ``measure_contributions``.

@@ -47,7 +47,7 @@ def measure_contributions(
 ) -> Contributions:
     r"""Measure what each modality contributes to a trained model.
 
-    With v(S) the metric when only the modalities S are there, it reports v(all) and v(none), and of each modality m
+    Let v(S) be the metric when only the modalities S are present. The result holds v(all) and v(none), and for each modality m
 
     - its Shapley value, the mean of what it adds over all orders of joining; the values add up to v(all) - v(none),
     - v(m), the modality alone inside the joint model, and v(all without m),
@@ -55,20 +55,20 @@ def measure_contributions(
 
     .. math:: u(m \mid \mathrm{rest}) = \frac{v(\mathrm{all}) - v(\mathrm{all} \setminus m)}{v(\mathrm{all})}
 
-    Up to 6 modalities all :math:`2^M` sets are run; of more, those along random orders of joining, with a standard error.
+    For up to 6 modalities all :math:`2^M` sets are run; for more, those along random orders of joining, with a standard error.
 
     The batches are read once, and each goes through the model once for every set, in evaluation mode and without gradients, on
-    the device of the model's first parameter. The predictions of all sets are kept on the CPU until the metric has seen them
-    whole, so that a metric need not be a mean over samples; a ``call`` that returns classes instead of scores needs less memory.
+    the device of the model's first parameter. The predictions of all sets are kept on the CPU until the metric is computed from
+    all of them, so a metric need not be a mean over samples; a ``call`` that returns classes instead of scores needs less memory.
     The model is left as it was.
 
     Args:
         model: Any network; it need not have a mask.
         batches: Pairs ``(inputs, target)``, as from a data loader. The inputs are a mapping of name to tensor, or a sequence of
             tensors, named "0", "1", ... For other batches give a generator: ``(({"image": a, "audio": b}, y) for a, b, y in loader)``.
-        metric: Function from all predictions and all targets, on the CPU, to one number, more being better; ``accuracy`` if None.
+        metric: Function from all predictions and all targets, on the CPU, to one number, where larger is better; ``accuracy`` if None.
         absent: Function that replaces a modality that is taken away: ``zeroed``, ``mean_replaced(batches)``,
-            ``permuted(batches, generator)``, ``left_out`` where the network does without, or your own function of the name of an input,
+            ``permuted(batches, generator)``, ``left_out`` if the network allows it, or your own function of the name of an input,
             its values, and the positions of these samples in the set.
         call: Function that calls the model, given the model and its inputs by name: ``by_mapping``, ``by_position``, ``by_keyword`` or
             your own, for example ``lambda model, x: model(**x).logits``. If None, inputs in a sequence are given by position, those in a

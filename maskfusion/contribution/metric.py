@@ -19,9 +19,9 @@ def accuracy(prediction: Tensor, target: Tensor) -> Tensor:
         A 0-d float64 tensor in [0, 1].
 
     Raises:
-        ValueError: If the shapes do not fit, or ``prediction`` has a single score a target: whether it is a logit or a probability,
-            ``call`` can say.
-        TypeError: If ``prediction`` has one number a target and it is no class.
+        ValueError: If the shapes do not fit, or ``prediction`` has a single score per target, since it could be a logit or a probability;
+            turn it into classes in ``call``.
+        TypeError: If ``prediction`` has one number per target that is no class.
 
     Examples:
         >>> accuracy(torch.tensor([[0.1, 0.9], [0.6, 0.4]]), torch.tensor([1, 1]))

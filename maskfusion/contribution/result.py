@@ -47,7 +47,7 @@ class Contributions:
 
     @property
     def with_none(self) -> float:
-        """The metric with none: what the model scores blindly."""
+        """The metric without any modality."""
         return self.values[()]
 
     @property
@@ -71,7 +71,7 @@ class Contributions:
 
     @property
     def contradictions(self) -> list[str]:
-        """Where the contributions say otherwise than the open channels, a sentence each; ``print`` shows them below the table."""
+        """Where contributions contradict the open channels, one sentence for each; ``print`` shows them below the table."""
         return [*self._deaf_ears(), *self._ranks()]
 
     def _deaf_ears(self) -> Iterator[str]:
@@ -110,7 +110,7 @@ class Contributions:
         return max(of_all * abs(self.with_all), of_change * abs(self.with_all - self.with_none))
 
     def as_dict(self) -> dict[str, Any]:
-        """All of it as plain dicts, lists, strings and numbers, for a JSON file or a logger."""
+        """Everything as plain dicts, lists, strings and numbers, for a JSON file or a logger."""
         return {
             "metric": self.metric,
             "absent": self.absent,

@@ -16,17 +16,17 @@ def all_coalitions(players: Sequence[str]) -> list[Coalition]:
 
 
 def shapley_values(players: Sequence[str], values: Mapping[Coalition, float]) -> dict[str, float]:
-    r"""Divide among the players what they reach together: each gets the mean of what it adds, over all orders of joining.
+    r"""Divide among players what they reach together: each gets the mean of what it adds, over all orders of joining.
 
     .. math:: \varphi_m = \sum_{S \subseteq \{1 \ldots M\} \setminus m} \frac{|S|!\,(M - |S| - 1)!}{M!}
         \bigl(v(S \cup m) - v(S)\bigr)
 
     Args:
         players: All players.
-        values: Value v of every set of players; a set is a tuple in the order of ``players``, and ``()`` is nobody.
+        values: Value v of every set of players; a set is a tuple in the order of ``players``; ``()`` is the empty set.
 
     Returns:
-        A number for each player. They add up to ``v(all) - v(nobody)``; players that are interchangeable get the same, and one that
+        A number for each player. They add up to ``v(all) - v(())``; interchangeable players get the same, and one that
         never adds anything gets 0.
 
     Raises:

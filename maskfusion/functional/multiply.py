@@ -84,7 +84,7 @@ def apply_gate(
 
     .. math:: f_i = \hat z_i \odot \omega
 
-    The backward pass sums gradient times features in blocks, so that their full-size product is never held.
+    The backward pass sums gradient times features in blocks, so that their full-size product is never stored.
 
     Args:
         features: Tensor of rank 2 or more, with as many channels along ``channel_dim`` as ``gate`` has values.

@@ -38,8 +38,8 @@ def nearest_code(
 
     .. math:: q_i = \arg\min_k \lVert z_i - c_k \rVert
 
-    Distances are float32, under autocast too, and taken from amid the vectors. On a CPU, and by the kernels on a GPU, a vector whose two nearest
-    codes are nearer to each other in distance than such products can tell is looked at again exactly, so that no offset and no codes far away pick
+    Distances are float32, under autocast too, and computed relative to the mean of the vectors. On a CPU, and in the kernels on a GPU, near-ties
+    that float32 products cannot resolve are checked again exactly, so that neither an offset nor far codes give
     a wrong one. Distances are computed in blocks that stay in the cache; the result does not depend on the block.
 
     Args:

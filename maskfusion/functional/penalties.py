@@ -22,7 +22,7 @@ def signed_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
 
 
 def absolute_sum(weight: Float[Tensor, " channels"]) -> Float[Tensor, ""]:
-    """Sum the absolute values of Omega, the l1 norm that the text under Eq. 5 names; it pulls closed channels back to zero.
+    """Sum the absolute values of Omega, the l1 norm that the text below Eq. 5 names; it pulls the Omega of closed channels back to zero.
 
     Examples:
         >>> absolute_sum(torch.tensor([0.5, -0.25]))

@@ -7,7 +7,7 @@ from maskfusion._typing import Float
 
 
 def perplexity(counts: Float[Tensor, " codes"]) -> Float[Tensor, ""]:
-    r"""Effective number of codes: how many are used, counted as if all were used equally.
+    r"""Effective number of codes: how many there would be if all were used equally often.
 
     .. math:: \exp\Bigl(-\sum_k p_k \log p_k\Bigr), \qquad p_k = \frac{n_k}{\sum_j n_j}
 

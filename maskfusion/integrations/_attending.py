@@ -57,7 +57,7 @@ class Attending:
                 self._handles.append(PenaltyHandle(each, list(theirs.values()), penalty, signed_sum, None))
 
     def stop(self) -> None:
-        """Leave the optimisers as they were."""
+        """Restore the optimisers."""
         self._counting.remove()
         for handle in self._handles:
             handle.remove()

@@ -25,7 +25,7 @@ class ComplementarityCallback(Callback):
     ``EarlyStopping("zeta")``. A resumed run continues the history.
 
     Penalty schedules that are part of the module are stepped after each step of the optimiser that has Omega, and their lambda is logged;
-    do not step them yourself as well. Of several callbacks in one trainer the first steps them.
+    do not step them yourself as well. With several callbacks in one trainer, the first one steps them.
 
     Args:
         every_n_steps: Steps of the optimiser that has Omega between updates; None for the end of each training epoch.
@@ -71,12 +71,12 @@ class ComplementarityCallback(Callback):
     @property
     @override
     def state_key(self) -> str:
-        """What tells apart several callbacks of one trainer in its checkpoints."""
+        """Key that distinguishes several callbacks of one trainer in its checkpoints."""
         return self._generate_state_key(every_n_steps=self.every_n_steps)
 
     @override
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Find masks, schedules and optimisers; take up the history of the checkpoint, if there was one."""
+        """Find masks, schedules and optimisers; restore the history from the checkpoint, if there is one."""
         self._leave()
         if self.tracker is None or self._module is not pl_module:
             self.tracker = ComplementarityTracker(pl_module, collapse_after=self.collapse_after)
@@ -127,12 +127,12 @@ class ComplementarityCallback(Callback):
 
     @override
     def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Leave the optimisers as they were."""
+        """Restore the optimisers."""
         self._leave()
 
     @override
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Leave the optimisers as they were."""
+        """Restore the optimisers."""
         self._leave()
 
     @override
@@ -144,5 +144,5 @@ class ComplementarityCallback(Callback):
 
     @override
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Take up a history when training starts."""
+        """Restore a history when training starts."""
         self._saved = state_dict

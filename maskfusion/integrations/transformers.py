@@ -33,15 +33,15 @@ class ComplementarityCallback(TrainerCallback):
         trainer.train()
 
     Penalty schedules that are part of the model are stepped after each optimiser step, and their lambda is logged; do not step them
-    yourself as well. Of several callbacks in one trainer the first steps them.
+    yourself as well. With several callbacks in one trainer, the first one steps them.
 
     Args:
         trainer: Trainer whose ``log`` is called.
         every_n_steps: Optimiser steps between updates; None for the end of each training epoch.
         collapse_after: Number of updates as for ``ComplementarityTracker``.
         penalty: Weight of the penalty, lambda: a number, or a schedule, which is stepped and logged too. Its gradient is added before each
-            step of the optimiser, as ``penalize`` does, so do not add the penalty to the loss. It counts once a step with accumulated
-            batches too, which a penalty in the loss does not where ``forward`` takes ``**kwargs``. None adds nothing.
+            step of the optimiser, as ``penalize`` does, so do not add the penalty to the loss. It counts once per step, also with accumulated
+            batches; a penalty in the loss does not where ``forward`` takes ``**kwargs``. None adds nothing.
 
     Attributes:
         tracker: The ``ComplementarityTracker``; None until training starts.
@@ -75,7 +75,7 @@ class ComplementarityCallback(TrainerCallback):
     def on_train_begin(
         self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **kwargs: Any
     ) -> None:
-        """Find masks, schedules and the optimiser; take up the history of the checkpoint, if there was one."""
+        """Find masks, schedules and the optimiser; restore the history from the checkpoint, if there is one."""
         self._leave()
         self.tracker = ComplementarityTracker(kwargs["model"], collapse_after=self.collapse_after)
         self._attending = Attending(

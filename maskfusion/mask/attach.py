@@ -50,30 +50,30 @@ def attach(
     name: str = "complementary_mask",
     **settings: Unpack[MaskSettings],
 ) -> ComplementaryMask:
-    """Put a mask onto a network as it is, however it joins its modalities: nothing is replaced.
+    """Put a mask onto a network as it stands, however it joins its modalities; nothing is replaced.
 
-    Forward hooks multiply what the layers ``at`` return, or take, by the mask. Every channel starts open, so the network computes what it
-    did. It keeps its classes, attributes, methods and ``state_dict`` keys; one key is new, that of Omega. A checkpoint of the plain
-    network loads before and after; copies and pickles have hooks of their own.
+    Forward hooks multiply what the layers ``at`` return, or take, by the mask. Every channel starts open, so the network computes the same as
+    before. It keeps its classes, attributes, methods and ``state_dict`` keys; one key is new, that of Omega. A checkpoint of the plain
+    network loads before and after; copies and pickles have their own hooks.
 
-    One call on ``example``, in evaluation, finds widths, the dimension of the channels and, for a fused layer, which channels are whose;
-    then it is proved that a closed modality is no longer heard, as ``check`` does at any time.
+    ``example`` is run in evaluation mode to find widths, the dimension of the channels and, for a fused layer, which channels belong to which
+    modality. Then it proves that a closed modality no longer reaches the output, as ``check`` does at any time.
 
     Args:
         model: The network. Attach before DDP and FSDP, which must know Omega.
         at: ``{"text": "project_t", "audio": "audio_encoder"}``: for each modality the path, or paths, of the layer whose output holds its
             features; or the path of one layer whose output is fused; or, with side "input", of one that takes the modalities'
             features, as arguments or concatenated.
-        example: Arguments of the network, at least two samples that differ: a mapping of inputs by name, a tuple by position, or a list of a
-            mapping a sample.
-            None puts the proof off to the first ``check``, or what ``tracker.update()`` can see; ``channels`` must be given then.
-        channels: Channels of each modality, of several layers a sequence. Found from ``example`` if None; checked against it if given.
+        example: Arguments of ``forward`` and nothing else, so no labels; at least two samples that differ. A mapping of inputs by name, a tuple by
+            position, or a list with one mapping per sample. If None, wiring is not checked until you call ``check``
+            (``tracker.update()`` only notices layers that do not run), and ``channels`` must be given.
+        channels: Channels of each modality; a sequence for several layers. Found from ``example`` if None; checked against it if given.
         side: "output" masks what the layers return, "input" what the one layer takes.
         entry: Entry of what a layer returns that holds the features, as for ``ComplementaryMask``; with side "input" the argument, by
-            name or position. A mapping gives each modality, or each path, its own; a list is several entries of one layer.
-        channel_dim: Dimension of the channels, for all or by modality; told from the layers if None.
-        modalities: Inputs of each modality, ``{"text": ["input_ids", "attention_mask"]}``. If None, inputs named like a modality are
-            its own, and those of the others are found.
+            name or position. A mapping has one for each modality, or each path; a list names several entries of one layer.
+        channel_dim: Dimension of the channels, for all or by modality; found from the layers if None.
+        modalities: Inputs of each modality, ``{"image": "pixels", "text": ["input_ids", "attention_mask"]}``, for all of them. If None, inputs named
+            like a modality belong to it, and those of the others are found.
         call: ``(model, inputs by name) -> output`` where a plain call will not do.
         name: Name of the mask among the submodules; a number is added where it is taken.
         **settings: ``threshold``, ``init``, ``gate`` and ``min_channels`` of ``ComplementaryMask``.
@@ -86,7 +86,7 @@ def attach(
         ValueError: If a path is unknown, a layer does not run, widths or owners do not fit or cannot be told. The network is left as it was.
 
     Warns:
-        WiringWarning: If a closed modality is still heard past the mask, or silences another one; it says by which way.
+        WiringWarning: If the output still depends on a closed modality, or closing one silences another; it names the way.
 
     Examples:
         >>> class Net(nn.Module):
@@ -140,13 +140,13 @@ def attach(
 
 
 def detach(model: nn.Module) -> list[str]:
-    """Take every mask that ``attach`` has put onto a network off again.
+    """Remove every mask that ``attach`` has put onto a network.
 
     Args:
         model: The network.
 
     Returns:
-        Paths of the masks that are gone.
+        Paths of the removed masks.
 
     Raises:
         ValueError: If there is none.

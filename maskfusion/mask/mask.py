@@ -19,12 +19,12 @@ from maskfusion.mask.features import collect_features, map_features, parameter_n
 
 
 class ComplementaryMask(FreshStart):
-    r"""Keep or close whole channels of multimodal features with a learned binary mask.
+    r"""Open or close whole channels of multimodal features by a learned binary mask.
 
     .. math:: f_i = \hat z_i \odot \omega, \qquad \omega_d = 1 \text{ if } \Omega_d > t, \text{ else } 0
 
-    Every channel belongs to one modality, starts open, and is pushed shut by ``penalty()`` unless it helps the task. Open channels
-    are *complementary*, closed ones *contradictory*. The gradient passes the binarisation unchanged, for closed channels too, so
+    Every channel belongs to one modality and starts open; ``penalty()`` closes it unless it helps the task. Open channels
+    are *complementary*, closed ones *contradictory*. The gradient passes through the binarisation unchanged, for closed channels too, so
     that a channel can open again.
 
     Args:
@@ -47,7 +47,7 @@ class ComplementaryMask(FreshStart):
 
     Shape:
         - Input: as ``fusion`` takes it; with side "input" each modality under its name, or all in a list or mapping as first argument,
-          or as the first arguments in order. Without ``fusion``: one tensor ``(batch, channels, *spatial)``; or one tensor a modality,
+          or as the first arguments in order. Without ``fusion``: one tensor ``(batch, channels, *spatial)``; or one tensor per modality,
           as several arguments, a sequence, or a mapping by name in any order
         - Output: as ``fusion`` returns it, or ``(batch, channels, *spatial)``
 
@@ -177,10 +177,10 @@ class ComplementaryMask(FreshStart):
     def kept(self) -> Bool[Tensor, " channels"]:
         """The open channels: those with Omega > t (Eq. 6), for any gate, and the ``min_channels`` largest.
 
-        A sharded Omega (FSDP2) is gathered, so that every process must ask.
+        A sharded Omega (FSDP2) is gathered, so call this on every process.
 
         Raises:
-            RuntimeError: If this process has a piece of Omega that cannot be gathered (FSDP1).
+            RuntimeError: If this process holds a part of Omega that cannot be gathered (FSDP1).
         """
         weight = self._gathered().detach()
         kept = weight > self.threshold
@@ -189,10 +189,10 @@ class ComplementaryMask(FreshStart):
     def penalty(self) -> Float[Tensor, ""]:
         """Sum of Omega: what open channels cost, without lambda (Eq. 5).
 
-        A sharded Omega (FSDP2) is gathered, so that every process must ask; its gradient needs no communication.
+        A sharded Omega (FSDP2) is gathered, so call this on every process; its gradient needs no communication.
 
         Raises:
-            RuntimeError: If this process has a piece of Omega that cannot be gathered (FSDP1).
+            RuntimeError: If this process holds a part of Omega that cannot be gathered (FSDP1).
         """
         return functional.mask_penalty(self._gathered())
 
@@ -226,7 +226,7 @@ class ComplementaryMask(FreshStart):
         return torch.where(self._kept_in(x, modality), 0, x)
 
     def split(self, x: Float[Tensor, "..."]) -> dict[str, Tensor]:
-        """Cut fused features into those of each modality, as views by name.
+        """Split fused features into those of each modality, as views by name.
 
         Raises:
             TypeError: If ``x`` is no floating-point tensor.
@@ -236,11 +236,11 @@ class ComplementaryMask(FreshStart):
         return by_modality(self.channels, x, self.channel_dim)
 
     def exchange(self, x: Float[Tensor, "..."], shift: int = 1) -> Float[Tensor, "..."]:
-        """Keep each sample's complementary channels; take the contradictory ones from the sample ``shift`` places before.
+        """Keep each sample's complementary channels; take the contradictory ones from the sample ``shift`` positions before.
 
         Args:
             x: Fused features, batch first.
-            shift: Distance along the batch, which wraps round.
+            shift: Distance along the batch, cyclically.
 
         Raises:
             TypeError: If ``x`` is no floating-point tensor or ``shift`` no integer.

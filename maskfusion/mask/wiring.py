@@ -16,7 +16,7 @@ from maskfusion.mask.sources import Sources, expect_sources, expect_varied, inpu
 
 
 class WiringWarning(UserWarning):
-    """A closed modality is still heard, or silences another one; the message says by which way."""
+    """The output still depends on a closed modality, or closing one silences another; the message names the way."""
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,13 @@ class Wire:
 
 @dataclass(frozen=True)
 class Wiring:
-    """What ``check`` found: a line a modality; ``print`` shows a table."""
+    """What ``check`` found, one line per modality; ``print`` shows a table."""
 
     wires: tuple[Wire, ...]
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong, a sentence each with what to do; empty where all is right."""
+        """What is wrong and what to do, one sentence each; empty if all is right."""
         return tuple(wire.problem for wire in self.wires if wire.problem)
 
     @override
@@ -66,10 +66,10 @@ def check(
     call: Call | None = None,
     modalities: Mapping[str, str | Sequence[str]] | None = None,
 ) -> Wiring:
-    """Prove that the masks of a network do what they say, from one small batch.
+    """Prove on a small batch that closed modalities do not reach the output of a network.
 
-    In evaluation, without gradients: each modality is closed in turn, in all masks, the samples of its inputs change places, and the output
-    must not change; that of the other modalities must still do. The network is left as it was.
+    In evaluation mode and without gradients, each modality is closed in turn, in all masks. Exchanging its inputs between samples must then leave
+    the output unchanged, and exchanging those of other modalities must still change it. The network is left as it was.
 
     Args:
         model: A network with masks, of ``attach`` or ``ComplementaryMask(fusion=...)``.
@@ -78,7 +78,7 @@ def check(
         modalities: Inputs of each modality, as for ``attach``.
 
     Returns:
-        A ``Wiring``: ``problems`` is empty where all is right, ``print`` shows a table.
+        A ``Wiring``: ``problems`` is empty if all is right, and ``print`` shows a table.
 
     Raises:
         TypeError: If an argument has the wrong type.

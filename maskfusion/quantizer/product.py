@@ -18,11 +18,11 @@ class ProductQuantizer(SeveralQuantizers):
 
     Args:
         quantizers: ``VectorQuantizer`` of one ``channel_dim``; part by part they take ``dim`` channels each. The same one several
-            times is heads that share a codebook.
+            times makes heads that share a codebook.
 
     Shape:
         - Input: as for ``VectorQuantizer``, with the sum of all ``dim`` as channels
-        - Output: ``Quantized``, with one index a part in a last dimension of ``indices``; losses and perplexities are averaged
+        - Output: ``Quantized``, with one index per part in a last dimension of ``indices``; losses and perplexities are averaged
 
     Raises:
         TypeError: If something else than a ``VectorQuantizer`` is given.
@@ -43,7 +43,7 @@ class ProductQuantizer(SeveralQuantizers):
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
-        """Quantise ``z``; in training, let every codebook follow. Arguments and errors as for ``VectorQuantizer``."""
+        """Quantise ``z``; in training, update every codebook. Arguments and errors as for ``VectorQuantizer``."""
         found = [quantizer(part, mask) for quantizer, part in zip(self._each(), self._parts(z), strict=True)]
         return Quantized(
             torch.cat([one.quantized for one in found], self.channel_dim),
@@ -66,7 +66,7 @@ class ProductQuantizer(SeveralQuantizers):
 
         Raises:
             TypeError: If ``indices`` are no integers.
-            ValueError: If the last dimension has not one index a part, or an index is out of range.
+            ValueError: If the last dimension does not have one index per part, or an index is out of range.
         """
         if indices.shape[-1] != len(self.quantizers):
             raise ValueError(

@@ -42,7 +42,7 @@ class ProjectedQuantizer(nn.Module):
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
-        """Quantise ``z``; in training, let the codebook follow. Arguments and errors as for ``VectorQuantizer``."""
+        """Quantise ``z``; in training, update the codebook. Arguments and errors as for ``VectorQuantizer``."""
         codes, *others = self.quantizer(self._along_channels(self.down, self._checked(z)), mask)
         return Quantized(self._along_channels(self.up, codes), *others)
 

@@ -8,7 +8,7 @@ from maskfusion._typing import Float, Int
 
 
 class Quantized(NamedTuple):
-    """What every quantiser returns, the same fields always."""
+    """What every quantiser returns, always with the same fields."""
 
     quantized: Float[Tensor, "..."]
     """The codes, in shape and dtype of the input."""

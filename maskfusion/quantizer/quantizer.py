@@ -44,7 +44,7 @@ class VectorQuantizer(Codebook):
     - Unused codes restart from the batch.
     - Distances and statistics are float32, also under autocast and after ``.half()`` or ``.bfloat16()``.
     - Vectors with NaN or inf, or too long for float32, do not count for loss, statistics and codebook; their output is NaN.
-    - Activation checkpointing, which runs a forward twice, moves the codebook once and finds the same codes again, if the quantiser is
+    - Activation checkpointing, which runs a forward pass twice, updates the codebook once and finds the same codes again, if the quantiser is
       called once between two backward passes.
     - Under ``torch.distributed`` all processes share one codebook, that of the whole batch; evaluation does not communicate.
 
@@ -59,8 +59,8 @@ class VectorQuantizer(Codebook):
         constraint: Function of ``(..., dim)`` applied to latents and codes: ``unit_length`` gives cosine distance.
         gradient: Function that passes the gradient of the codes to the latents, ``(z, quantized) -> quantized`` of ``(..., dim)``:
             ``straight_through``, ``rotation_trick`` or your own.
-        on_nonfinite: Response to NaN or inf: "propagate", or "raise" before anything changes (it waits for the device).
-        process_group: Processes that share the codebook; all of them by default. A pickle drops it.
+        on_nonfinite: Response to NaN or inf: "propagate", or "raise" before anything changes (it synchronises with the device).
+        process_group: Processes that share the codebook; all of them by default. It is not pickled.
         device: Device of the codebook.
 
     Shape:
@@ -123,7 +123,7 @@ class VectorQuantizer(Codebook):
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
-        """Quantise ``z``; in training, let the codebook follow.
+        """Quantise ``z``; in training, update the codebook.
 
         Args:
             z: Latents with ``dim`` channels along ``channel_dim``.
@@ -186,7 +186,7 @@ class VectorQuantizer(Codebook):
         """Take the first codes from ``z`` by k-means, instead of from the first batch in training.
 
         Args:
-            z: Latents as for ``forward``; as many vectors as you can afford.
+            z: Latents as for ``forward``; the more vectors, the better.
             mask: Mask as for ``forward``.
             iterations: Number of steps of k-means, from vectors spread evenly over ``z``.
 
@@ -228,11 +228,11 @@ class VectorQuantizer(Codebook):
     def decode(self, indices: Int[Tensor, "..."]) -> Float[Tensor, "..."]:
         """Codes of ``indices``, with the channels put back at ``channel_dim``, in the precision of the model.
 
-        That is the precision which the quantiser was cast to with the model around it, was built or loaded in.
+        That is the precision in which the quantiser was built or loaded, or to which it was cast with the model around it.
 
         Raises:
             TypeError: If ``indices`` are no integers.
-            ValueError: If an index is out of range; on a CPU only, where it costs no waiting.
+            ValueError: If an index is out of range; checked on a CPU only, where it needs no synchronisation.
         """
         return look_up(self, indices).to(self.precision)
 
@@ -241,9 +241,9 @@ class VectorQuantizer(Codebook):
         return float((self.cluster_size > USED * self.cluster_size.mean()).float().mean())
 
     def freeze(self, frozen: bool = True) -> "VectorQuantizer":
-        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again. The state keeps that.
+        """Keep the codebook as it is, in training too; ``freeze(False)`` lets it follow again. This is saved in the state.
 
-        A codebook with a ``decay`` has no gradient, so that ``requires_grad_(False)`` on a model does not reach it; this does.
+        A codebook with a ``decay`` has no gradient, so ``requires_grad_(False)`` on a model has no effect on it.
         """
         self._frozen = frozen
         self.is_frozen.fill_(frozen)

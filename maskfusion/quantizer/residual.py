@@ -15,7 +15,7 @@ from maskfusion.quantizer.several import SeveralQuantizers
 
 
 class ResidualQuantizer(SeveralQuantizers):
-    r"""Quantise, then quantise what is left, and so on; the codes add up.
+    r"""Quantise, then quantise the residual, and so on; the codes add up.
 
     .. math:: \hat z = \sum_i \hat r_i, \qquad r_1 = z, \qquad r_{i+1} = r_i - \hat r_i
 
@@ -24,7 +24,7 @@ class ResidualQuantizer(SeveralQuantizers):
 
     Shape:
         - Input: as for ``VectorQuantizer``
-        - Output: ``Quantized``, with one index a quantiser in a last dimension of ``indices``; losses are summed, perplexities averaged
+        - Output: ``Quantized``, with one index per quantiser in a last dimension of ``indices``; losses are summed, perplexities averaged
 
     Raises:
         TypeError: If something else than a ``VectorQuantizer`` is given.
@@ -43,7 +43,7 @@ class ResidualQuantizer(SeveralQuantizers):
 
     @override
     def forward(self, z: Float[Tensor, "..."], mask: Bool[Tensor, "..."] | None = None) -> Quantized:
-        """Quantise ``z``; in training, let every codebook follow. Arguments and errors as for ``VectorQuantizer``."""
+        """Quantise ``z``; in training, update every codebook. Arguments and errors as for ``VectorQuantizer``."""
         rest, found = z, []
         for quantizer in self._each():
             found.append(quantizer(rest, mask))

@@ -23,14 +23,14 @@ class HeldOutMasks:
     .. math:: \theta \gets \theta - \eta \, \nabla_\theta \mathcal{L}_{\mathrm{training}}, \qquad
         \Omega \gets \Omega - \eta_\Omega \nabla_\Omega \mathcal{L}_{\mathrm{held\ out}}
 
-    Noise lowers the loss on the samples that it is learned from, so an Omega that follows that loss keeps noise open. On other samples noise
-    costs, and no penalty is needed for its channels to close.
+    Memorised noise lowers the loss on the training samples, so an Omega that follows that loss keeps noise open. On other samples noise
+    raises the loss, and no penalty is needed to close its channels.
 
-    From here on Omega gets no gradient from the training loss, so whatever optimiser has it leaves it alone. ``step`` puts the network into
-    evaluation, takes the gradient of Omega alone and moves it by an optimiser of its own: weights, their gradients, also accumulated ones,
-    and buffers stay as they are. Hold out samples of the training part; the validation part stays for choosing.
+    From here on Omega gets no gradient from the training loss, so other optimisers that hold it do not change it. ``step`` puts the network into
+    evaluation, takes the gradient of Omega alone and updates it with an optimiser of its own: weights, their gradients (also accumulated ones)
+    and buffers stay as they are. Hold out samples of the training part; keep the validation part for model selection.
 
-    With ``DistributedDataParallel`` make it before the network is wrapped, give it the network itself, and call that in ``step``: the gradient of
+    With ``DistributedDataParallel`` make it before the network is wrapped, pass it the unwrapped network, and call that in ``step``: the gradient of
     Omega is averaged over the processes. Sharded networks (FSDP) are refused.
 
     Args:
@@ -77,7 +77,7 @@ class HeldOutMasks:
     def step(
         self, closure: Callable[[], Float[Tensor, ""]], *, scaler: GradScaler | None = None
     ) -> Float[Tensor, ""]:
-        """Move Omega once, by the loss on held-out samples.
+        """Update Omega once, by the loss on held-out samples.
 
         Args:
             closure: Function that runs the network on held-out samples, another batch each time, and returns the task's loss.
@@ -111,7 +111,7 @@ class HeldOutMasks:
         return loss.detach()
 
     def release(self) -> None:
-        """Let Omega follow the training loss again, by whichever optimiser has it."""
+        """Let Omega follow the training loss again, with the optimiser that holds it."""
         for omega in self._omegas:
             omega.requires_grad_()
 

@@ -14,7 +14,7 @@ def parameter_groups(
 ) -> list[dict[str, Any]]:
     """Split the parameters of a model for an optimiser: those of its masks get no weight decay and their own learning rate.
 
-    Weight decay pulls every Omega towards zero, and so closes useful channels too; closing channels is the penalty's task.
+    Weight decay pulls every Omega towards zero, and so closes useful channels too; only the penalty should close channels.
 
     Args:
         model: Any module; a model without a mask gives one group.

@@ -23,7 +23,7 @@ ACTIVE: "weakref.WeakSet[PenaltyHandle]" = weakref.WeakSet()
 
 
 def total_penalty(model: nn.Module, penalty: Penalty = functional.signed_sum) -> Float[Tensor, ""]:
-    """Add up the penalty of all masks of a model, for a loss of your own: what open channels cost, without lambda.
+    """Add up the penalty of all masks of a model, without lambda, for your own loss.
 
     An Omega that several masks share counts once.
 
@@ -50,7 +50,7 @@ def total_penalty(model: nn.Module, penalty: Penalty = functional.signed_sum) ->
 
 
 class PenaltyHandle:
-    """What ``penalize`` returns; ``remove()`` takes the penalty off again."""
+    """What ``penalize`` returns; ``remove()`` ends the penalty."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class PenaltyHandle:
         ACTIVE.add(self)
 
     def remove(self) -> None:
-        """Penalise no longer; a second call does nothing."""
+        """Stop penalising; a second call does nothing."""
         for hook in self._hooks:
             hook.remove()
         ACTIVE.discard(self)
@@ -147,15 +147,15 @@ def penalize(
     *,
     penalty: Penalty = functional.signed_sum,
 ) -> PenaltyHandle:
-    """Penalise open channels where the loss is out of reach, in a trainer of other people: before each step of the optimiser.
+    """Penalise open channels where you cannot change the loss: before each step of the optimiser.
 
-    Lambda times the gradient of the penalty is added to the gradient of Omega, once a step, so that accumulated batches, loss scaling
-    and skipped steps change nothing. It comes after gradient clipping. With a closure it is added after each call of it, to the loss
-    that it returns too. Do not add the penalty to the loss as well.
+    Lambda times the gradient of the penalty is added to the gradient of Omega, once per step, so accumulated batches, loss scaling
+    and skipped steps make no difference. It is added after gradient clipping. With a closure it is added after each call of it, and also to the
+    loss that it returns. Do not add the penalty to the loss as well.
 
     Args:
-        optimizer: Optimiser that has Omega, also one that accelerate or Lightning has wrapped. None is for trainers that make their own:
-            whichever optimiser of this process holds Omega, from now on.
+        optimizer: Optimiser that holds Omega, also one that accelerate or Lightning has wrapped. None is for trainers that make their own:
+            from now on, any optimiser of this process that holds Omega.
         model: Model with one ``ComplementaryMask`` or more, or a mask. Every mask's Omega must be in the optimiser; where each has
             an optimiser of its own, pass the masks one by one.
         weight: Weight of the penalty, lambda: a number, or a schedule such as ``WarmupPenalty``, which is then stepped here after each

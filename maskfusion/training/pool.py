@@ -20,17 +20,17 @@ MOST = 8
 
 
 class LogarithmicPool(LastingState):
-    r"""Pool the scores of several heads, each as much as it deserves on validation data.
+    r"""Pool the scores of several heads, with weights fitted on validation data.
 
     .. math:: p(c) \propto \prod_k p_k(c)^{w_k}, \qquad w_k \geq 0
 
-    The heads are the classifiers that there are: a network of each modality alone, a joint one, or the heads of one network. ``fit``
-    finds the weights. Their sum is free, so that they hold the temperature of the pool too. Until then all are equal and their sum is 1.
+    The heads are classifiers: a network for each modality alone, a joint one, or the heads of one network. ``fit``
+    finds the weights. Their sum is not fixed, so they also set the temperature of the pool. Before ``fit`` all are equal and their sum is 1.
 
-    A head may be missing at prediction, as where its modality is: ``fit`` also finds the weights of the pool of every smaller set of
-    heads, and such a prediction is that of the heads that are there.
+    A head may be missing at prediction, for example with its modality: ``fit`` also finds weights for every smaller set of
+    heads, and the prediction then uses those.
 
-    Weights are buffers and no parameters. In the forward pass gradients go to the scores, and NaN in them goes to the output.
+    The weights are buffers, not parameters. In the forward pass gradients go to the scores, and NaN in the scores goes to the output.
 
     Args:
         heads: Names of the heads, at most 8.
@@ -80,20 +80,20 @@ class LogarithmicPool(LastingState):
         ridge: float = 0.01,
         ignore_index: int = -100,
     ) -> "LogarithmicPool":
-        r"""Set the weights by what all heads say of validation samples, which no head should have been trained on.
+        r"""Fit the weights to the scores of all heads on validation samples, which no head should have been trained on.
 
         .. math:: \min_{w \geq 0} \; \frac{1}{N} \sum_n -\log p(y_n) + \frac{r}{2} \sum_k \Bigl(\frac{w_k}{a_k} - \frac{1}{K}\Bigr)^2
 
-        :math:`a_k` is the weight of head k in a pool of its own, found before with :math:`a = 1`: a head's inverse temperature, so that the
-        pull is towards an equal vote of calibrated heads, however sure of itself each is. The problem is convex, and Newton's method solves
+        :math:`a_k` is the weight of head k in a pool of its own, fitted first with :math:`a = 1`. It is the head's inverse temperature, so the
+        ridge pulls towards an equal vote of calibrated heads, however confident each is. The problem is convex, and Newton's method solves
         it in float64, in pieces that keep memory small. Under ``torch.distributed`` every process calls this, each with its own part of the
         validation data, and all get the same weights.
 
         Args:
             scores: Scores of every head, as in a call.
             target: Classes, each in [0, classes).
-            ridge: Strength of the pull towards equal weights, r: it settles what few samples leave open.
-            ignore_index: Target that marks what is to be left out.
+            ridge: Strength of the pull towards equal weights, r; it matters when there are few samples.
+            ignore_index: Target value to leave out.
 
         Returns:
             The pool itself.
@@ -143,12 +143,12 @@ class LogarithmicPool(LastingState):
 
     @property
     def weights(self) -> dict[str, float]:
-        """What multiplies each head's log-probabilities in the pool of all; 1 over their sum is the temperature of the pool."""
+        """Factors of the heads' log-probabilities in the pool of all; 1 over their sum is the temperature of the pool."""
         return dict(zip(self.heads, (self.weight[-1] / len(self.heads)).tolist(), strict=True))
 
     @property
     def shares(self) -> dict[str, float]:
-        """How much of the pool is each head's: its weight times the spread of its log-probabilities over the classes. They add up to 1."""
+        """Part of each head in the pool: its weight times the spread of its log-probabilities over the classes, normalised to a sum of 1."""
         moved = self.weight[-1] * self.spread
         shares = moved / moved.sum() if moved.any() else moved
         return dict(zip(self.heads, shares.tolist(), strict=True))

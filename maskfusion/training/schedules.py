@@ -15,12 +15,12 @@ from maskfusion.mask.mask import ComplementaryMask
 
 
 class PenaltySchedule(LastingState, ABC):
-    """Lambda that may change with every step: the base of the other schedules, and of your own.
+    """Lambda that may change with every step: the base class of the other schedules, and of your own.
 
     Multiply the penalty by ``value``, or pass the schedule as ``ComplementaryLoss(mask_weight=...)``, and call ``step()`` after each
     step of the optimiser (or after each epoch, if lambda is to change then). The callbacks of ``maskfusion.integrations`` call it for
-    schedules that are part of the model. The state is float32 numbers in buffers, which an average over buffers does not round: it is saved and moved with the module that holds it,
-    keeps its precision in any dtype, and neither waits for a device nor makes compiled code compile again.
+    schedules that are part of the model. The state is float32 numbers in buffers, which averages over buffers do not round. It is saved and moved with the module that
+    holds it, keeps its precision in any dtype, needs no device synchronisation and causes no recompilation.
     """
 
     count: Tensor
@@ -35,12 +35,12 @@ class PenaltySchedule(LastingState, ABC):
         """Lambda now: a new 0-d tensor without gradient."""
 
     def step(self) -> None:
-        """Advance by one step; ``count`` says how many there were."""
+        """Advance by one step; ``count`` is the number of steps so far."""
         self.count.add_(1)
 
     @override
     def reset_parameters(self) -> None:
-        """Begin again."""
+        """Start again."""
         nn.init.zeros_(self.count)
 
 
@@ -127,17 +127,17 @@ class SteeredPenalty(PenaltySchedule):
 
     Lambda grows while more channels are open than wanted, shrinks while fewer are, and otherwise stays. It changes by factors, because
     its order of magnitude, which depends on loss, network and optimiser, is unknown beforehand. A closed channel opens again when the
-    task's gradient lifts its Omega, as it does through every gate but ``random_gate``. Lambda is never negative, so no channel opens
-    that the task cannot use, and a share beyond that is not reached.
+    task's gradient raises its Omega, which works with every gate except ``random_gate``. Lambda is never negative, so no channel opens
+    that the task cannot use, and a larger share is not reached.
 
-    It overshoots if lambda changes much while a channel is still on its way to the threshold, so choose ``steps`` no smaller than
-    the number of updates on that way: 50 for Adam with a learning rate of 1e-3 and the mask's default start. Plain SGD with a
+    Lambda overshoots if it changes much while a channel is still moving to the threshold, so choose ``steps`` no smaller than
+    the number of updates that this takes: 50 for Adam with a learning rate of 1e-3 and the mask's default start. Plain SGD with a
     small learning rate takes thousands; give Omega a larger one, ``parameter_groups(mask_lr=...)``.
 
-    The share is read from Omega, which is the same on every process, so lambda is too.
+    The share is read from Omega, which is the same on every process, and so is lambda.
 
     Args:
-        model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask. It is referred to, not owned.
+        model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask. It is referenced, not owned.
         share: Share of all channels to keep open: 0.25 is a quarter.
         start: Lambda at the start.
         steps: Number of calls of ``step()`` in which lambda changes by a factor of e = 2.7.
@@ -200,7 +200,7 @@ class SteeredPenalty(PenaltySchedule):
 
     @override
     def reset_parameters(self) -> None:
-        """Begin again."""
+        """Start again."""
         super().reset_parameters()
         nn.init.zeros_(self.level)
 

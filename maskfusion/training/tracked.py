@@ -32,10 +32,10 @@ class Record(TypedDict):
 
 
 class Tracked:
-    """How much of each modality a network leaves open in one mask, or in all together: now, and at each update of the tracker.
+    """How much of each modality is open in one mask, or in all together: now, and at each update of the tracker.
 
-    ``tracker["path"]`` and ``tracker.total`` give it; it has the methods of ``ComplementarityTracker`` that read. In a total, modalities of
-    the same name are one.
+    ``tracker["path"]`` and ``tracker.total`` return it. It has the reading methods of ``ComplementarityTracker``. In a total, modalities of
+    the same name count as one.
     """
 
     def __init__(self, masks: Mapping[str, ComplementaryMask], records: Sequence[Record]) -> None:
@@ -89,7 +89,7 @@ class Tracked:
     def settled(self, last: int = 5) -> bool:
         """Whether channels have closed, and over the ``last`` updates no modality's open share has moved by more than 5 points, or one channel.
 
-        Modalities are not to be ranked by shares that still move; nor by those at one lambda only: compare with
+        Do not rank modalities by shares that still change, nor by those at a single lambda: compare with
         ``measure_contributions``.
 
         Returns:

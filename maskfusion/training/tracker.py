@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 
 
 class ComplementarityTracker(nn.Module):
-    r"""Read from the masks of a model how much of each modality it uses.
+    r"""Report how much of each modality a model uses, by its masks.
 
     It refers to the masks without owning them: it has no parameters, and may be part of the model it watches. Reading changes
-    nothing; ``update()`` appends to ``history``, which goes into the ``state_dict``. In the first 32 steps of the masks that there are when it
-    is made, it also looks, as Omega gets its gradient, whether a whole mask is about to close, and warns before it has.
+    nothing; ``update()`` appends to ``history``, which is part of the ``state_dict``. During the first 32 steps it also watches the gradients of
+    the masks that exist when it is made, and warns if a whole mask is about to close.
 
-    Of a model with several masks, ``tracker["path"]`` answers for one, ``tracker.total`` for all their channels together, and iterating
-    gives the paths; ``tracker.zeta()`` and its like answer where there is one mask, and name the paths where there are several.
+    For a model with several masks, ``tracker["path"]`` reports one, ``tracker.total`` all their channels together, and iterating
+    gives the paths. ``tracker.zeta()`` and the like need a single mask; with several, the error names the paths.
 
     Args:
         model_or_mask: Model with one ``ComplementaryMask`` or more, or a mask.
-        collapse_after: Number of updates in a row after which a modality without an open channel is warned of, once; None for never, and
-            for no look at the first steps.
+        collapse_after: Number of successive updates without an open channel after which there is a warning for that modality, once. None
+            turns this off, and the check of the first steps too.
 
     Attributes:
         history: A ``Record`` for each update and mask.
@@ -90,7 +90,7 @@ class ComplementarityTracker(nn.Module):
 
     @property
     def total(self) -> Tracked:
-        """What there is to ask of all masks, as if their channels were one space."""
+        """The same for all masks together, as if their channels were one space."""
         return Tracked(self._masks(), self.history)
 
     def zeta(self, *modalities: str) -> float:
@@ -132,7 +132,7 @@ class ComplementarityTracker(nn.Module):
         return metrics
 
     def rows(self) -> list[dict[str, Any]]:
-        """The history as flat rows for a data frame, one an update and mask: "step", "mask", "zeta", "flipped", "compl/image", "kept/image", ..."""
+        """The history as flat rows for a data frame, one per update and mask: "step", "mask", "zeta", "flipped", "compl/image", "kept/image", ..."""
         return [row for path in self for row in self[path].rows()]
 
     def plot(self) -> "Figure":
@@ -155,8 +155,8 @@ class ComplementarityTracker(nn.Module):
             step: Label of the record; the number of updates so far if None.
 
         Warns:
-            MaskWarning: If something has gone wrong, in words that say what to change: ``NotFiniteWarning``, ``CollapseWarning``,
-                ``StuckWarning``, ``UnusedMaskWarning``, ``UnsettledWarning``. Each once a mask, on the first process only.
+            MaskWarning: If something has gone wrong, with what to change: ``NotFiniteWarning``, ``CollapseWarning``,
+                ``StuckWarning``, ``UnusedMaskWarning``, ``UnsettledWarning``. Each once per mask, on the first process only.
         """
         masks = self._masks()
         readings = {path: read(mask) for path, mask in masks.items()}
@@ -179,7 +179,7 @@ class ComplementarityTracker(nn.Module):
         self._watch.tell(stacklevel=2)
 
     def reset(self) -> None:
-        """Forget the history and which warnings were given."""
+        """Delete the history, and allow each warning again."""
         self.history: list[Record] = []
         self._last: dict[str, list[bool]] = {}
         self._watch = Watch(self.collapse_after)

@@ -15,16 +15,16 @@ MOST = 4
 def warm_start(model: nn.Module, parts: Mapping[str, nn.Module | Mapping[str, Tensor]]) -> list[str]:
     """Copy the weights of networks trained alone, part by part, into a network that joins them.
 
-    Each part is carried whole, buffers too (the statistics of batch normalisation), or nothing is changed. Call it before the network is
+    Each part is copied completely, including buffers (the statistics of batch normalisation), or nothing is changed. Call it before the network is
     compiled, wrapped or sharded.
 
     Args:
         model: The joined network.
-        parts: Path of a part of ``model`` -> the trained module that it begins as, or its ``state_dict``.
+        parts: Path of a part of ``model`` -> the trained module that it is initialised from, or its ``state_dict``.
 
     Returns:
-        Names of the parameters of ``model`` that nothing was carried to: those of the joint head, Omega and the like, which may want a larger
-        learning rate than the rest.
+        Names of the parameters of ``model`` that were not initialised from any part, such as those of the joint head and Omega. They may need a
+        larger learning rate than the rest.
 
     Raises:
         TypeError: If an argument has the wrong type.

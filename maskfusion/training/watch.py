@@ -23,9 +23,9 @@ UNSETTLED_AT = 50
 
 
 class MaskWarning(UserWarning):
-    """Something that ``ComplementarityTracker.update`` has seen go wrong, with the cure; the others derive from it.
+    """Something that went wrong in a mask, seen by ``ComplementarityTracker``, with the cure; the base class of the others.
 
-    Each is given once a mask, on the first process. ``warnings.simplefilter("error", MaskWarning)`` stops the training there,
+    Each is given once per mask, on the first process. ``warnings.simplefilter("error", MaskWarning)`` stops training there,
     ``"ignore"`` silences it.
     """
 
@@ -43,11 +43,11 @@ class StuckWarning(MaskWarning):
 
 
 class UnusedMaskWarning(MaskWarning):
-    """A layer that carries a mask of ``attach`` does not run, or is run past its ``forward``, so that nothing is masked there."""
+    """A layer with a mask of ``attach`` does not run, or runs without its hooks, so that nothing is masked there."""
 
 
 class UnsettledWarning(MaskWarning):
-    """Shares still move after many updates, so that they say little about the modalities yet."""
+    """Shares still change after many updates, so they say little about the modalities yet."""
 
 
 @dataclass

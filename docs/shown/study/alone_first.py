@@ -1,4 +1,4 @@
-"""The table and the figure at the top of the page: where joining hurts, where it helps, and what gets the points back."""
+"""The table and the figure at the top of the page: where joining hurts, where it helps, and what recovers the accuracy."""
 
 from functools import cache, partial
 
@@ -133,7 +133,7 @@ def joining_claims() -> None:
         costs = [against(results, row, best_alone(results) or "") for row in ("concatenation", LONG)]
         claim(f"joining costs points, with equal time too: {name}", *(_is("worse", each) for each in costs))
     for name in HURTS:
-        claim(f"ours gets them back: {name}", _is("better", against(read(name), OURS, LONG)))
+        claim(f"ours recovers them: {name}", _is("better", against(read(name), OURS, LONG)))
     less = read("hurts-grid-5db")
     claim(
         "with less noise the loss is within the interval, and ours is better than the mouth alone",
@@ -143,7 +143,7 @@ def joining_claims() -> None:
     for title, results in cases().items():
         bases = (best_alone(results) or "", "concatenation", LONG)
         claim(
-            f"ours is nowhere worse than the best modality alone, nor than concatenation: {title}",
+            f"ours is never significantly worse than the best modality alone, nor than concatenation: {title}",
             *(not _is("worse", against(results, OURS, base)) for base in bases),
         )
     for name in HELPS:
