@@ -128,7 +128,7 @@ def claims() -> None:
     """Hold the words of the page against the numbers."""
     found = by_instructions().values()
     claim("enough", *(abs(each.mean) < 1.5 for each in map(ahead, found)))
-    claim("about a twelfth", *(7 < opened(results).mean < 10 for results in found))
+    claim("fewer than a tenth", *(7 < opened(results).mean < 10 for results in found))
     claim("the last digits", *(apart(row, 1) < 1e-3 for row in ROWS))
     claim("grow", *(apart(row, EPOCHS[-1]) > 10 * apart(row, 1) for row in ROWS))
     claim("as fast", *(0.5 < apart("concatenation", epoch) / apart("mask", epoch) < 2 for epoch in EPOCHS))
