@@ -1,1 +1,1 @@
-"""What the pages show: their tables, figures and the numbers in their sentences, a module a page or a part of one."""
+"""What the pages show: their tables, figures and the numbers in their sentences, one module per page or part of a page."""

@@ -143,7 +143,7 @@ def clock() -> str:
 
 
 def kernels() -> str:
-    """Return how many kernels a step starts."""
+    """Return how many kernels one step launches."""
     counts = {round(group["ours"]["kernels"]) for group in shapes()}
     return " or ".join(map(str, sorted(counts)))
 

@@ -17,7 +17,7 @@ HELPED = ("av-digits", "fsdd", "utd-mhad")
 
 @cache
 def probes() -> list[ProbeResults]:
-    """Return what was probed, a file a data set."""
+    """Return what was probed, one file per data set."""
     return [ProbeResults.read(path) for path in sorted(RESULTS.glob("probes-*.json"))]
 
 

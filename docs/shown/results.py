@@ -61,7 +61,7 @@ def growth() -> None:
 
 
 def difference() -> str:
-    """Return mask against concatenation over all instruction sets, each seed its mean: one number a seed."""
+    """Return mask against concatenation over all instruction sets, averaged per seed."""
     return points(over_all())
 
 

@@ -1,4 +1,4 @@
-r"""Gradient Blending: weigh the joint loss and one loss a modality by how well each generalises.
+r"""Gradient Blending: weigh the joint loss and one loss per modality by how well each generalises.
 
 Each loss k is trained alone for n epochs from the same weights. With L^T its value on the samples that it learns
 from and L^V on held-out ones, its generalisation and its overfitting in that time, and its weight, are

@@ -43,7 +43,7 @@ class ClassificationHead(nn.Module):
         )
 
     def forward(self, fused: Tensor) -> Tensor:
-        """Return one score a class."""
+        """Return one score per class."""
         out: Tensor = self.layers(fused)
         return out
 
@@ -73,7 +73,7 @@ class PlainHead(nn.Module):
         )
 
     def forward(self, fused: Tensor) -> Tensor:
-        """Return one score a class."""
+        """Return one score per class."""
         out: Tensor = self.layers(fused)
         return out
 
@@ -115,7 +115,7 @@ class SegmentationHead(nn.Module):
         self.last = nn.Conv2d(widths[-1], classes, 1)
 
     def forward(self, fused: Tensor) -> Tensor:
-        """Return one score a class for each pixel."""
+        """Return one score per class for each pixel."""
         maps: Tensor = self.first(fused)
         for size, layers in zip(self.sizes, self.larger, strict=True):
             maps = layers(interpolate(maps, size=size))

@@ -74,7 +74,7 @@ class FusionModel(nn.Module):
         classes: Number of classes.
         network: Sizes.
         quantise: Whether there are quantisers and decoders.
-        target_shape: Shape of one sample's target, ``samples.target.shape[1:]``: nothing for one class a sample,
+        target_shape: Shape of one sample's target, ``samples.target.shape[1:]``: nothing for one class per sample,
             ``(height, width)`` for one a pixel.
     """
 

@@ -40,7 +40,7 @@ class Sound:
 
 
 def wav(sound: NDArray[np.float32], rate: int) -> bytes:
-    """Return a sound file, 16 bits a sample, one channel.
+    """Return a sound file, 16 bits per sample, one channel.
 
     Args:
         sound: ``(samples,)``, 1 is full scale.

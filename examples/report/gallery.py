@@ -21,7 +21,7 @@ class Gallery:
         title: Title of the gallery.
         first: Pictures on the left, "input" or "target".
         inputs: A picture a sample.
-        parts: Name of a part, see `examples.report.reconstruct.PARTS`, to a picture a sample.
+        parts: Name of a part, see `examples.report.reconstruct.PARTS`, to one picture per sample.
         captions: Facts about each sample.
         legend: Colour to name of a class; empty where pictures have no classes.
     """

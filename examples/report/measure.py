@@ -24,7 +24,7 @@ class Measured:
     Args:
         samples: Number of samples that were looked at.
         confusion: Number of times each class was taken for each, ``(classes, classes)``: a true class is a row, a
-            predicted one a column. Pixels count where each has a class.
+            predicted ones in columns. Pixels count where each has a class.
         usage: Number of times each code was used, ``(codes,)``, by modality; empty without quantisers.
         contributions: Worth of each modality, as shares, not percent; None where there is only one.
     """

@@ -148,7 +148,7 @@ class Results:
         return replace(self, runs=[_small(run) for run in self.runs])
 
     def write(self, path: Path) -> None:
-        """Write the file, one line a run, and the folder it lies in."""
+        """Write the file, one line per run, and the folder it lies in."""
         runs = [{**asdict(run), "epochs": columns_of(run.epochs)} for run in self.runs]
         write(path, {**asdict(self), "runs": runs}, "runs")
 

@@ -56,7 +56,7 @@ def show(results: Results, console: Console) -> None:
 
 
 def table(results: Results) -> Table:
-    """Return one line a row: score, open channels, compl of every modality, zeta; means over seeds."""
+    """Return one line per row: score, open channels, compl of every modality, zeta; means over seeds."""
     train, test = results.samples["train"], results.samples["test"]
     seeds = _count(len({run.seed for run in results.runs}), "seed")
     made = _narrow(f"{results.data}: {train:,} samples to learn from, {test:,} to test, {seeds}")
@@ -76,7 +76,7 @@ def table(results: Results) -> Table:
 
 
 def comparison(results: Results) -> Table:
-    """Return one line a row: differences paired by seed, each modality alone inside the network, and costs."""
+    """Return one line per row: differences paired by seed, each modality alone inside the network, and costs."""
     bases = {"joint": concatenation(results), "best": best_alone(results)}
     made = _narrow(
         f"{results.data}: points more than joint ({bases['joint']}) and best alone ({bases['best']})"

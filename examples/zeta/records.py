@@ -13,7 +13,7 @@ FORMAT: Literal[1] = 1
 
 @dataclass(frozen=True, config=WRITTEN)
 class Truth:
-    """What one who knows the dials could reach, see `examples.data.sets.synthetic.ceiling`. Lists have a number a modality.
+    """What one who knows the dials could reach, see `examples.data.sets.synthetic.ceiling`. Lists have one number per modality.
 
     Args:
         joint: Accuracy with all modalities, in [0, 1].
@@ -50,7 +50,7 @@ class Turned:
 
 @dataclass(frozen=True, config=WRITTEN)
 class Trial:
-    """One trained network. Lists have a number a modality.
+    """One trained network. Lists have one number per modality.
 
     Args:
         dial: Name of the dial.

@@ -116,7 +116,7 @@ class Slice(Rule):
 
 
 class Size(Rule):
-    """The size of the batch, which any input tells."""
+    """The size of the batch, read from any input."""
 
     @override
     def needs(self, node: Node, wanted: Need, analysis: Analysis) -> Asked:

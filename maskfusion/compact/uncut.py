@@ -18,7 +18,7 @@ NORMS = ("layer_norm", "group_norm", "rms_norm", "instance_norm")
 
 
 def find_uncut(program: Program, analysis: Analysis, writer: "Writer") -> Iterator[Uncut]:
-    """Operations that still read closed channels, or give channels that nobody reads."""
+    """Operations that still read closed channels, or compute channels that are never read."""
     for node in program.graph.nodes:
         wanted = analysis.open.get(node)
         if node not in analysis.open or (wanted is not None and not wanted.mask.any()) or not is_tensor(node):

@@ -18,7 +18,7 @@ HEARD = "maskfusion_heard"
 
 
 class Writer:
-    """A program without what ``analysis`` found that nobody needs.
+    """A program without what ``analysis`` found to be unneeded.
 
     Args:
         program: The network.

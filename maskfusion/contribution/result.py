@@ -129,7 +129,7 @@ class Contributions:
 
     @override
     def __str__(self) -> str:
-        """An aligned table, a line a modality, with the masks of the model beside it."""
+        """An aligned table, one line per modality, with the masks of the model beside it."""
         columns = {"modality": list(self.modalities), "Shapley": self._cells(self.shapley)}
         if self.orders is not None:
             columns["+/-"] = self._cells(self.error)
@@ -146,7 +146,7 @@ class Contributions:
         return "\n".join([score, *aligned(list(zip(*lines, strict=True))), *zetas, *self.contradictions])
 
     def _cells(self, numbers: dict[str, float], form: str = ".4f") -> list[str]:
-        """A number a modality; a dash for one that a mask does not know."""
+        """One number per modality; a dash for one that a mask does not know."""
         return [format(numbers[name], form) if name in numbers else "-" for name in self.modalities]
 
 

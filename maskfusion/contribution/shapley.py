@@ -67,7 +67,7 @@ def draw_orders(players: Sequence[str], count: int, generator: torch.Generator |
 
 
 def growing(players: Sequence[str], order: Coalition) -> Iterator[Coalition]:
-    """The sets that there are while the players join in this order, from nobody to all."""
+    """The sets that arise as the players join in this order, from none to all."""
     return (joined(players, order[:size]) for size in range(len(order) + 1))
 
 

@@ -1,4 +1,4 @@
-"""The multiply of features by one value a channel, with a backward pass that holds no full-size product."""
+"""The multiply of features by one value per channel, with a backward pass that stores no full-size product."""
 
 from typing import TYPE_CHECKING, Any, cast
 
@@ -113,7 +113,7 @@ def apply_gate(
 
 
 def multiply_channels(features: Tensor, gate: Tensor, channel_dim: int) -> Tensor:
-    """Multiply ``features`` by ``gate``, one value a channel.
+    """Multiply ``features`` by ``gate``, one value per channel.
 
     Of few features autograd's own product is no larger than a block, and compilers, exporters and transforms follow it by themselves.
     """

@@ -38,7 +38,7 @@ def nearest_code(
 
     .. math:: q_i = \arg\min_k \lVert z_i - c_k \rVert
 
-    Distances are float32, under autocast too, and computed relative to the mean of the vectors. On a CPU, and in the kernels on a GPU, near-ties
+    Distances are float32, under autocast too, and computed relative to a point near their centre. On a CPU, and in the kernels on a GPU, near-ties
     that float32 products cannot resolve are checked again exactly, so that neither an offset nor far codes give
     a wrong one. Distances are computed in blocks that stay in the cache; the result does not depend on the block.
 
@@ -140,7 +140,7 @@ class _Exact:
 
 
 class _Amid:
-    """The same in float32, with vectors and codes taken from amid the vectors, so that neither is long where they are near to each other."""
+    """The same in float32, with vectors and codes relative to a point near the centre, so that neither is long if they are near to each other."""
 
     def __init__(self, codebook: Tensor, vectors: Tensor) -> None:
         groups, size, dim = vectors.shape

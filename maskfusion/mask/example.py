@@ -26,7 +26,7 @@ class Example:
     call: Callable[[dict[str, Any]], Any]
     """Runs the network on inputs of these names."""
     listed: bool = False
-    """Whether every input is a list with an entry a sample."""
+    """Whether every input is a list with one entry per sample."""
 
     def exchanged(self, names: Sequence[str], scale: float = 1.0) -> Any:
         """What the network returns where the samples of these inputs have changed places, and real numbers among them were scaled."""
@@ -68,7 +68,7 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
     Args:
         model: The network.
         example: A mapping of inputs by name, passed by keyword where ``forward`` has parameters of these names, else as one mapping; or
-            a tuple or list by position; or a list of a mapping a sample; or one tensor. Positions are named as the parameters of
+            a tuple or list by position; or a list with one mapping per sample; or one tensor. Positions are named as the parameters of
             ``forward``.
         call: ``(model, inputs by name) -> output`` for anything else.
 

@@ -110,7 +110,7 @@ class Codebook(Float32State):
 
     @torch.no_grad()
     def _follow(self, batch: Batch, counts: Tensor, residuals: Tensor) -> None:
-        """Move codes and running counts by a batch with ``counts`` and ``residuals``, then restart what nobody uses.
+        """Move codes and running counts by a batch with ``counts`` and ``residuals``, then restart unused codes.
 
         A batch that counts no vector changes nothing. Where the codebook learns by gradients, codes move by restarts only.
         """

@@ -1,4 +1,4 @@
-"""A mask that is about to close wholly in the first steps of training, before the network has learned what its channels are worth."""
+"""A mask that is about to close completely in the first steps of training, before the network has learned what its channels are worth."""
 
 import math
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The penalty of all masks of a model: as a term of the loss, or where the loss is out of reach."""
+"""The penalty of all masks of a model: as a term of the loss, or added to the gradient where the loss cannot be changed."""
 
 import weakref
 from collections.abc import Sequence

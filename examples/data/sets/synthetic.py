@@ -43,7 +43,7 @@ BACKGROUND = 0.3
 
 @dataclass(frozen=True)
 class Dials:
-    """Who knows what. Tuples have a number a modality, as many as `unique`, and modalities are called "a", "b", ...
+    """Who knows what. Tuples have one number per modality, as many as `unique`, and modalities are called "a", "b", ...
 
     Args:
         redundancy: Share of the label, in [0, 1], that every modality shows.

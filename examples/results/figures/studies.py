@@ -62,7 +62,7 @@ def forest(studies: Mapping[str, Results], rows: Sequence[str]) -> Figure:
 
 
 def sweep(results: Results, groups: Mapping[str, Mapping[str, str]]) -> Figure:
-    """Draw score against open channels, a point a row, with the 95 % interval of both means.
+    """Draw score against open channels, one point per row, with the 95 % interval of both means.
 
     Args:
         results: Results of the sweep.
@@ -107,7 +107,7 @@ def sweep(results: Results, groups: Mapping[str, Mapping[str, str]]) -> Figure:
 
 
 def zetas(studies: Mapping[str, Results], rows: Sequence[str]) -> Figure:
-    """Draw zeta after each epoch, a line a seed, the chosen epoch marked; a column a study, a line of panels a row."""
+    """Draw zeta after each epoch, one line per seed, the chosen epoch marked; one column per study, one line of panels per row."""
     figure = Figure(figsize=(1.0 + 2.1 * len(studies), 0.7 + 1.5 * len(rows)), layout="constrained")
     grid = figure.subplots(len(rows), len(studies), squeeze=False, sharey=True, sharex="col")
     for column, (title, results) in zip(grid.T, studies.items(), strict=True):
