@@ -11,6 +11,8 @@ from examples.results.rows import against, alone, best_alone, chosen, cost, mean
 
 CONFIRMS = "helps-crema-d-votes"
 """The case on data that nothing was chosen on."""
+PAIR = "helps-utd-depth-inertial"
+"""The pair of sensors that nothing was chosen on, of data that something was."""
 FEW = "even-crema-d-votes-few"
 """The same with fewer to learn from, where five seeds cannot tell."""
 HURTS = {
@@ -21,6 +23,7 @@ HURTS = {
 HELPS = {
     "helps-grid-clean": "GRID,\nno noise",
     "helps-utd-skeleton-inertial": "UTD-MHAD:\nskeleton, inertial",
+    PAIR: "UTD-MHAD:\ndepth, inertial",
     CONFIRMS: "CREMA-D: voice,\nvotes on face",
 }
 SURELY = ("hurts-grid-10db", "hurts-utd-depth-skeleton")
@@ -163,6 +166,11 @@ def _confirmed() -> None:
     claim("the votes are the best alone", best == "faces")
     for base in (best, "concatenation"):
         claim(f"confirmed beyond its interval against {base}", _is("better", against(results, OURS, base)))
+    pair = read(PAIR)
+    for base in (best_alone(pair) or "", LONG):
+        claim(f"a new pair, better than {base}", _is("better", against(pair, OURS, base)))
+    for base in ("concatenation", "pooled-experts"):
+        claim(f"a new pair, level with {base}", verdict(against(pair, OURS, base) or MISSING) == "even")
     few = read(FEW)
     for row in ("concatenation", LONG, "pooled-experts", OURS):
         claim(f"few actors cannot tell: {row}", verdict(against(few, row, "faces") or MISSING) == "even")
@@ -195,7 +203,7 @@ def _mask_claims() -> None:
     claim("both rates had the same validation loss", max(tried) - min(tried) < 0.005)
     taken = [trial.settings for trial in clean.trials if trial.row == OURS and trial.chosen]
     claim("the worse one for the sound alone", taken != [chosen(clean, "sound")])
-    for name in ("hurts-utd-depth-skeleton", "helps-utd-skeleton-inertial"):
+    for name in ("hurts-utd-depth-skeleton", "helps-utd-skeleton-inertial", PAIR):
         claim(
             f"level with the pool: {name}",
             verdict(against(read(name), OURS, "pooled-experts") or MISSING) == "even",
