@@ -6,7 +6,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from maskfusion.contribution.absence import named
-from maskfusion.mask.example import names_by_position, takes
+from maskfusion.mask.arguments import names_by_position, takes
 
 Call = Callable[[nn.Module, dict[str, Any]], Tensor]
 """``(model, inputs by name) -> predictions``, one a sample. An input that is not given is None."""

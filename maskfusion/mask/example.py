@@ -4,6 +4,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, fields, is_dataclass
+from functools import partial
 from inspect import Parameter
 from typing import Any
 
@@ -11,6 +12,16 @@ import torch
 from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
+from maskfusion.mask.arguments import (
+    among_others,
+    binds,
+    explained,
+    first_alone,
+    names_by_position,
+    takes,
+    why_not_by_name,
+    why_not_by_position,
+)
 from maskfusion.mask.copies import with_entries
 from maskfusion.mask.features import parameters_of
 
@@ -74,42 +85,34 @@ def read_example(model: nn.Module, example: Any, call: Call | None = None) -> Ex
 
     Raises:
         TypeError: If ``example`` or ``call`` has the wrong type.
-        ValueError: If ``example`` is empty.
+        ValueError: If ``example`` is empty, or is not what ``forward`` takes and there is no ``call``.
     """
     if call is not None and not callable(call):
         raise TypeError(f"`call` (={call!r}) must be a function of (model, inputs by name).")
     if isinstance(example, Tensor):
         example = (example,)
+    if isinstance(example, (Mapping, Sequence)) and not example:
+        raise ValueError(
+            f"`example` (={example!r}) is empty; it must hold the inputs of one call, with at least two samples."
+        )
     if is_list_of_samples(model, example):
         return _of_samples(model, example, call)
     if isinstance(example, Sequence) and len(example) == 1 and isinstance(example[0], Mapping):
+        call = _taking_positions(model, example) if call is None else call
         (example,) = example
-        call = _as_one_mapping if call is None else call
+        call = _as_one_mapping(example) if call is _by_position else call
     if isinstance(example, Mapping):
         inputs = {str(name): value for name, value in example.items()}
-        chosen = call or (_by_keyword if takes(model, inputs) else _as_one_mapping)
-
-        def run(values: dict[str, Any]) -> Any:
-            return chosen(model, values if chosen is not _as_one_mapping else with_entries(example, values))
-
+        chosen = _taking_names(model, example, inputs) if call is None else call
     elif isinstance(example, Sequence) and not isinstance(example, str):
-        names = names_by_position(model, len(example))
-        inputs = dict(zip(names, example, strict=True))
-        chosen = call or _by_position
-
-        def run(values: dict[str, Any]) -> Any:
-            return chosen(model, values)
-
+        inputs = dict(zip(names_by_position(model, len(example)), example, strict=True))
+        chosen = _taking_positions(model, example) if call is None else call
     else:
         raise TypeError(
             f"`example` of type {type(example).__name__} must be what the network is called with: a mapping of inputs by name, or a "
             f"tuple by position."
         )
-    if not inputs:
-        raise ValueError(
-            "`example` is empty; it must hold the inputs of one call, with at least two samples."
-        )
-    return Example(inputs, run)
+    return Example(inputs, partial(chosen, model))
 
 
 def is_list_of_samples(model: nn.Module, example: Any) -> bool:
@@ -125,6 +128,11 @@ def is_list_of_samples(model: nn.Module, example: Any) -> bool:
 def _of_samples(model: nn.Module, samples: Sequence[Mapping[str, Any]], call: Call | None) -> Example:
     """Read a list of samples; what only some of them have goes with the sample and is nobody's."""
     names = [name for name in samples[0] if all(name in sample for sample in samples)]
+    if not names:
+        raise ValueError(
+            f"`example` of {len(samples)} mappings, with the keys {[list(sample) for sample in samples]}, must hold the same inputs of every "
+            f"sample. Of a loader's (inputs, labels) give the first entry alone."
+        )
 
     def run(values: dict[str, Any]) -> Any:
         batch = [
@@ -239,8 +247,34 @@ def _words(value: Any) -> list[str]:
     return [leaf for leaf in tree_leaves(value) if isinstance(leaf, str)]
 
 
-def _as_one_mapping(model: nn.Module, inputs: Any) -> Any:
-    return model(inputs)
+def _taking_names(model: nn.Module, example: Mapping[str, Any], inputs: Mapping[str, Any]) -> Call:
+    """The call that hands a mapping on: by keyword, or as it is where ``forward`` has no parameters of these names.
+
+    Raises:
+        ValueError: If ``forward`` can do neither; where it might, once it has failed.
+    """
+    if takes(model, inputs):
+        return _by_keyword
+    if not binds(model, (example,)):
+        raise ValueError(why_not_by_name(model, inputs))
+    call = _as_one_mapping(example)
+    return explained(call, why_not_by_name(model, inputs)) if among_others(model, inputs) else call
+
+
+def _taking_positions(model: nn.Module, example: Sequence[Any]) -> Call:
+    """The call that hands a sequence on.
+
+    Raises:
+        ValueError: If ``forward`` does not take so many; where the first holds all of them, once it has failed.
+    """
+    if not binds(model, example):
+        raise ValueError(why_not_by_position(model, example))
+    pair = len(example) > 1 and isinstance(example[0], (Mapping, list, tuple)) and first_alone(model, example)
+    return explained(_by_position, why_not_by_position(model, example)) if pair else _by_position
+
+
+def _as_one_mapping(example: Mapping[str, Any]) -> Call:
+    return lambda model, inputs: model(with_entries(example, inputs))
 
 
 def _by_keyword(model: nn.Module, inputs: dict[str, Any]) -> Any:
@@ -249,24 +283,3 @@ def _by_keyword(model: nn.Module, inputs: dict[str, Any]) -> Any:
 
 def _by_position(model: nn.Module, inputs: dict[str, Any]) -> Any:
     return model(*inputs.values())
-
-
-def takes(model: nn.Module, inputs: Mapping[str, Any]) -> bool:
-    """Whether ``forward`` can be called with these keywords."""
-    parameters = parameters_of(model)
-    kinds = {parameter.kind for parameter in parameters.values()}
-    plain = [
-        parameter
-        for parameter in parameters.values()
-        if parameter.kind in (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
-    ]
-    required = {parameter.name for parameter in plain if parameter.default is Parameter.empty}
-    known = Parameter.VAR_KEYWORD in kinds or set(inputs) <= {parameter.name for parameter in plain}
-    return known and required <= set(inputs) and Parameter.POSITIONAL_ONLY not in kinds
-
-
-def names_by_position(model: nn.Module, count: int) -> list[str]:
-    """Names for so many positional inputs: those of ``forward``, and numbers where it has no more."""
-    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    names = [parameter.name for parameter in parameters_of(model).values() if parameter.kind in kinds]
-    return [*names[:count], *(str(position) for position in range(len(names), count))]

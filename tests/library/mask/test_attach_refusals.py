@@ -171,7 +171,7 @@ EXAMPLES = {
         "those of {'text': ('text',)} are all alike",
     ),
     "one sample": ((torch.randn(1, 5), torch.randn(1, 3)), ValueError, "at least two samples that differ"),
-    "empty": ((), ValueError, "`example` is empty"),
+    "empty": ((), ValueError, "`example` (=()) is empty; it must hold the inputs of one call"),
     "a word": ("text", TypeError, "`example` of type str must be what the network is called with"),
 }
 
