@@ -22,7 +22,7 @@ from maskfusion.mask.entry import entry_of
 from maskfusion.mask.example import Call, Example, differs, read_example, undisturbed
 from maskfusion.mask.features import parameter_names
 from maskfusion.mask.find import expect_hooks, expect_masks
-from maskfusion.mask.sources import expect_sources, told
+from maskfusion.mask.sources import amended, expect_sources, told
 from maskfusion.mask.wrappers import behind_wrappers
 
 
@@ -40,8 +40,8 @@ def compact_network(
     for path, mask in masks.items():
         fixed_gate(mask, f"`model`: mask {path!r}")
     read = read_example(model, example, call)
-    known = told(masks, read.inputs) or {}
-    sources = known if modalities is None else expect_sources(modalities, read.inputs)
+    by_user = {} if modalities is None else expect_sources(modalities, read.inputs)
+    sources = amended(told(masks, read.inputs), by_user)
     owner = _owner({name: modality for modality, names in sources.items() for name in names})
     with undisturbed(model):
         _expect_tensors(read)

@@ -19,6 +19,7 @@ from maskfusion.mask.example import Call, read_example, undisturbed
 from maskfusion.mask.given import given_places
 from maskfusion.mask.locate import Search
 from maskfusion.mask.mask import ComplementaryMask
+from maskfusion.mask.settings import by_key, widths_of
 from maskfusion.mask.sources import expect_sources, expect_varied
 from maskfusion.mask.wiring import WiringWarning, prove
 from maskfusion.mask.wrappers import behind_wrappers
@@ -43,7 +44,7 @@ def attach(
     *,
     channels: int | Sequence[int] | Mapping[str, int | Sequence[int]] | None = None,
     side: str = "output",
-    entry: Entry | Mapping[str, Entry] = None,
+    entry: Entry | Sequence[int | str] | Mapping[str, Entry | Sequence[int | str]] = None,
     channel_dim: int | Mapping[str, int] | None = None,
     modalities: Mapping[str, str | Sequence[str]] | None = None,
     call: Call | None = None,
@@ -70,10 +71,12 @@ def attach(
         channels: Channels of each modality; a sequence for several layers. Found from ``example`` if None; checked against it if given.
         side: "output" masks what the layers return, "input" what the one layer takes.
         entry: Entry of what a layer returns that holds the features, as for ``ComplementaryMask``; with side "input" the argument, by
-            name or position. A mapping has one for each modality, or each path; a list names several entries of one layer.
+            name or position. A list names several entries of one layer, or several arguments of one modality; a mapping has one of these
+            for each modality, or each path.
         channel_dim: Dimension of the channels, for all or by modality; found from the layers if None.
-        modalities: Inputs of each modality, ``{"image": "pixels", "text": ["input_ids", "attention_mask"]}``, for all of them. If None, inputs named
-            like a modality belong to it, and those of the others are found.
+        modalities: Inputs of each modality, ``{"text": ["input_ids", "attention_mask"]}``. Those of modalities that are not named are found:
+            inputs named like a modality belong to it, and others go by what they change. For one layer with side "input", name either one
+            modality or all of them.
         call: ``(model, inputs by name) -> output`` where a plain call will not do.
         name: Name of the mask among the submodules; a number is added where it is taken.
         **settings: ``threshold``, ``init``, ``gate`` and ``min_channels`` of ``ComplementaryMask``.
@@ -108,16 +111,20 @@ def attach(
     expect_choice("side", side, ("output", "input"))
     model = _reachable(model)
     layers = _layers(model, at, side)
+    known = dict.fromkeys([*filter(None, layers), *chain.from_iterable(layers.values())])
+    dims = by_key("channel_dim", channel_dim, known)
+    later = side == "input" and isinstance(entry, Mapping)  # the modalities are still to be found
+    entries = by_key("entry", entry, None if later else known)
     if example is None:
-        places, counts = given_places(model, layers, channels, side, entry, channel_dim)
+        places, counts = given_places(model, layers, channels, side, entries, dims)
         mask = _made(model, layers, counts, places, name, settings)
         _settled(model, mask)
         return mask
     read = read_example(model, example, call)
-    sources = None if modalities is None else expect_sources(modalities, read.inputs)
+    named = {} if modalities is None else expect_sources(modalities, read.inputs)
     with undisturbed(model):
-        expect_varied(read, sources or {})
-        search = Search(model, read, sources, _by_modality(entry), _by_modality(channel_dim))
+        expect_varied(read, named)
+        search = Search(model, read, named, entries, dims)
         find = (
             search.encoders
             if None not in layers
@@ -215,10 +222,6 @@ def _known(model: nn.Module, path: object) -> str:
     return path
 
 
-def _by_modality(setting: Any) -> dict[str | None, Any]:
-    return dict(setting) if isinstance(setting, Mapping) else {None: setting}
-
-
 def _expect_given(channels: Any, found: Mapping[str, int]) -> None:
     """See that the channels that were given are those that the example shows, in its order."""
     if channels is None:
@@ -227,7 +230,7 @@ def _expect_given(channels: Any, found: Mapping[str, int]) -> None:
         raise TypeError(
             f"`channels` (={channels!r}) must be a mapping of modality to channels where there is an `example`, or None."
         )
-    given = {name: each if isinstance(each, int) else sum(each) for name, each in channels.items()}
+    given = {name: sum(widths_of(name, each)) for name, each in channels.items()}
     if list(given.items()) != list(found.items()):
         raise ValueError(
             f"`channels` (={channels!r}) must be what `example` shows, {dict(found)}, in this order."

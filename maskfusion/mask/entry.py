@@ -1,7 +1,7 @@
 """Finding the fused features in what a fusion layer returns."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import Any
 
 from maskfusion.mask.copies import with_entries
@@ -13,11 +13,24 @@ def map_entry(function: Callable[[Any], Any], output: Any, entry: int | str | No
     An entry is an index of a tuple or list, a key of a mapping or its position among the keys, or a field of a named tuple or
     dataclass; "1.0" is entry 0 of entry 1.
     """
-    if entry is None:
-        return function(output)
+    return function(output) if entry is None else _mapped(function, output, entry, entry, ())
+
+
+def _mapped(
+    function: Callable[[Any], Any],
+    output: Any,
+    entry: int | str,
+    given: int | str,
+    inside: tuple[int | str, ...],
+) -> Any:
+    """The same, with what the user has given, and the keys of what ``output`` is an entry of, for errors."""
     if isinstance(entry, str) and "." in entry and not (isinstance(output, Mapping) and entry in output):
         first, _, rest = entry.partition(".")
-        return map_entry(lambda inside: map_entry(function, inside, _key(rest)), output, _key(first))
+        start, then = _key(first), _key(rest)
+        deeper = (*inside, start)
+        return _mapped(
+            lambda value: _mapped(function, value, then, given, deeper), output, start, given, inside
+        )
     if isinstance(output, Mapping):
         keys = list(output)
         if entry not in output and isinstance(entry, int) and -len(keys) <= entry < len(keys):
@@ -25,15 +38,32 @@ def map_entry(function: Callable[[Any], Any], output: Any, entry: int | str | No
         if entry in output:
             return with_entries(output, {entry: function(output[entry])})
     elif isinstance(entry, str):
-        fields: tuple[str, ...] = getattr(type(output), "_fields", ())  # of a named tuple
-        if entry in fields:
-            return with_entries(output, {fields.index(entry): function(getattr(output, entry))})
+        names: tuple[str, ...] = getattr(type(output), "_fields", ())  # of a named tuple
+        if entry in names:
+            return with_entries(output, {names.index(entry): function(getattr(output, entry))})
         if is_dataclass(type(output)) and hasattr(output, entry):
             return replace(output, **{entry: function(getattr(output, entry))})
     elif isinstance(output, (tuple, list)) and -len(output) <= entry < len(output):
         return with_entries(output, {entry % len(output): function(output[entry])})
-    there = list(output) if isinstance(output, Mapping) else type(output).__name__
-    raise ValueError(f"`entry` (={entry!r}) must name an entry of what the layer returns: {there}.")
+    there = [entry_name((*inside, key)) for key in _entries(output)]
+    where = f" at {entry_name(inside)!r}" if inside else ""
+    raise ValueError(
+        f"`entry` (={given!r}) must name an entry of what the layer returns{where}, a {type(output).__name__}"
+        + (f": {there}." if there else ", which has none. Leave it out.")
+    )
+
+
+def entry_name(keys: tuple[int | str, ...]) -> int | str:
+    """How ``entry`` names what these keys lead to."""
+    return keys[0] if len(keys) == 1 else ".".join(map(str, keys))
+
+
+def _entries(output: Any) -> list[Any]:
+    """What ``entry`` may be."""
+    if is_dataclass(type(output)) and not isinstance(output, Mapping):
+        return [field.name for field in fields(output)]
+    fallback = range(len(output)) if isinstance(output, (tuple, list)) else ()
+    return list(output if isinstance(output, Mapping) else getattr(type(output), "_fields", fallback))
 
 
 def _key(name: str) -> int | str:

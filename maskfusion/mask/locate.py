@@ -1,20 +1,20 @@
 """Finding out from an example where in a network the features of each modality are."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
-from typing import Any
+from itertools import chain
 
 import torch
 from torch import Tensor, nn
 
 from maskfusion.mask.attached import Argument, Entry, Place
-from maskfusion.mask.entry import entry_of
-from maskfusion.mask.example import Example, tensors_in
-from maskfusion.mask.features import parameter_names
+from maskfusion.mask.example import Example
 from maskfusion.mask.owners import changed_channels, independent, lay_out, owners
-from maskfusion.mask.recording import Recorded, Told, channel_dim_of, channel_dims_of, record, why_silent
+from maskfusion.mask.recording import Recorded, channel_dims_of, record, why_silent
+from maskfusion.mask.settings import Settings, by_key, entries_of, one_entry, setting_of
 from maskfusion.mask.sources import Sources, inputs_of
+from maskfusion.mask.tensors import argument_name, arguments_of, dim_of, output_of
 
 Layers = Mapping[str | None, Sequence[str]]
 """Paths by modality; that of one layer for all under None."""
@@ -32,12 +32,12 @@ class Search:
 
     model: nn.Module
     example: Example
-    sources: Sources | None
-    """Inputs of each modality; None where that is to be found."""
-    entry: Mapping[str | None, Any]
-    """Entry, or entries, of what the layers return, or argument that the layer takes, by path or modality; for all under None."""
-    channel_dim: Mapping[str | None, int | None]
-    """Dimension of the channels, by path or modality; for all under None."""
+    sources: Sources
+    """Inputs of the modalities that are named; those of others are to be found."""
+    entry: Settings
+    """Entries of what the layers return, or arguments that the layer takes."""
+    channel_dim: Settings
+    """Dimension of the channels."""
 
     def encoders(self, layers: Layers) -> Located:
         """Find the features that each modality's own layers return.
@@ -49,14 +49,16 @@ class Search:
             (str(modality), path, entry)
             for modality, paths in layers.items()
             for path in paths
-            for entry in _several(_of(self.entry, path, modality))
+            for entry in entries_of(self.entry, path, str(modality))
         ]
         plain = self._run([path for _, path, _ in at])
         dims, widths = [], []
         for modality, path, entry in at:
-            tensor = _output(plain[path], path, entry)
+            tensor = output_of(plain[path], path, entry)
             name = f"output of `{path}`"
-            dims.append(_dim(tensor, plain[path].returns, name, _of(self.channel_dim, path, modality)))
+            dims.append(
+                dim_of(tensor, plain[path].returns, name, setting_of(self.channel_dim, path, modality))
+            )
             widths.append(tensor.shape[dims[-1]])
         counts, runs = lay_out(
             [[modality] * width for (modality, _, _), width in zip(at, widths, strict=True)]
@@ -86,20 +88,34 @@ class Search:
             ValueError: If the layer does not run or returns no tensor, or its channels are mixed.
         """
         (path,) = layers[None]
-        name, entry = f"output of `{path}`", self.entry.get(None)
+        try:
+            return self._fused(path)
+        except ValueError as error:
+            raise ValueError(f"{error}{self._on_the_other_side(layers)}") from None
+
+    def _on_the_other_side(self, layers: Layers) -> str:
+        """What to do where the features that the layer takes are the modalities' own, though those that it returns are not."""
+        try:
+            _, counts, _ = replace(self, entry={}, channel_dim={}).mixing_layer(layers)
+        except ValueError:
+            return ""
+        return f' Or mask what this layer takes, with `side="input"`: {counts}.' if len(counts) > 1 else ""
+
+    def _fused(self, path: str) -> Located:
+        name, entry = f"output of `{path}`", one_entry(self.entry, path)
         plain = self._run([path])[path]
-        before = _output(plain, path, entry)
-        dim = _dim(before, plain.returns, name, self.channel_dim.get(None))
+        before = output_of(plain, path, entry)
+        dim = dim_of(before, plain.returns, name, setting_of(self.channel_dim, path))
 
         def changed(inputs: Sequence[str], scale: float) -> Tensor:
             recorded = self._run([path], inputs, scale)[path]
-            return changed_channels(before, _output(recorded, path, entry), dim)
+            return changed_channels(before, output_of(recorded, path, entry), dim)
 
         flags = {
             key: _any(changed(inputs, scale) for scale in SCALES) for key, inputs in self._units().items()
         }
-        chosen = self._chosen(flags)
-        owned = owners(chosen, name)
+        chosen = self._chosen(flags, alone=False)
+        owned = owners(chosen, name, told=set(chosen) <= set(self.sources))
         counts, (run,) = lay_out([owned])
         return [Place(path, None, run, dim, entry=entry)], counts, self._grouped(flags, chosen, counts)
 
@@ -112,8 +128,8 @@ class Search:
         (path,) = layers[None]
         layer = self.model.get_submodule(path)
         plain = self._run([path])[path]
-        before = _arguments(layer, plain)
-        given = self.channel_dim.get(None)
+        before = arguments_of(layer, plain)
+        given = setting_of(self.channel_dim, path)
         dims = channel_dims_of(before, plain.takes) if given is None else dict.fromkeys(before, given)
 
         def changed(argument: Argument, tensor: Tensor, runs: Sequence[Mapping[Argument, Tensor]]) -> Tensor:
@@ -123,15 +139,15 @@ class Search:
 
         by_unit: dict[str, dict[Argument, Tensor]] = {}
         for key, inputs in self._units().items():
-            runs = [_arguments(layer, self._run([path], inputs, scale)[path]) for scale in SCALES]
+            runs = [arguments_of(layer, self._run([path], inputs, scale)[path]) for scale in SCALES]
             by_unit[key] = {argument: changed(argument, tensor, runs) for argument, tensor in before.items()}
         flags = {
             key: torch.cat([*by_argument.values()]) for key, by_argument in by_unit.items() if by_argument
         }
-        chosen = self._chosen(flags)
+        chosen = self._chosen(flags, alone=True)
         found = self._features(path, before, {key: by_unit[key] for key in chosen})
         for argument in found:
-            _dim(before[argument], plain.takes, _argument_name(argument, path), dims[argument])
+            dim_of(before[argument], plain.takes, argument_name(argument, path), dims[argument])
         counts, stretches = lay_out(list(found.values()))
         places = [
             Place(
@@ -149,18 +165,21 @@ class Search:
             argument: [modality for modality, by_argument in flags.items() if by_argument[argument].any()]
             for argument in before
         }
+        wanted = self._wanted(path, before, flags)
         found: dict[Argument, list[str]] = {}
         left = []
         for modality in flags:
-            own = [argument for argument, by in touched.items() if by == [modality]]
-            wanted = _of(self.entry, modality)
-            if wanted is not None:
-                own = [argument for argument in own if wanted in (argument.name, argument.position)]
+            own = [
+                argument
+                for argument, by in touched.items()
+                if by == [modality] and _is_one_of(argument, wanted[modality])
+            ]
             tops = list(dict.fromkeys((argument.name, argument.position) for argument in own))
             if len(tops) > 1:
-                tops = [top for top in tops if top[0] == modality] or tops
-            if len(tops) > 1:
-                names = [_argument_name(argument, path) for argument in own]
+                named = [top for top in tops if top[0] == modality]
+                tops = tops if wanted[modality] else named or tops
+            if len(tops) > 1 and not wanted[modality]:
+                names = [argument_name(argument, path) for argument in own]
                 raise ValueError(
                     f"`entry` must say which of {names} holds the features of {modality!r}: {{{modality!r}: name or position}}. Where "
                     f"each is a modality of its own, give an `example` that has each by name, and a `call` that puts them together."
@@ -169,7 +188,11 @@ class Search:
             found |= {argument: [modality] * flags[modality][argument].numel() for argument in own}
             left += [] if own else [modality]
         if left:
-            shared = [argument for argument, by in touched.items() if set(left) <= set(by)]
+            shared = [
+                argument
+                for argument, by in touched.items()
+                if set(left) <= set(by) and all(_is_one_of(argument, wanted[modality]) for modality in left)
+            ]
             if not shared:
                 raise ValueError(
                     f"`at`: nothing that `{path}` takes changes with the inputs of {left} alone. Name a layer that takes their features."
@@ -177,24 +200,56 @@ class Search:
             theirs = {
                 modality: flags[modality][shared[0]] for modality in flags if modality in touched[shared[0]]
             }
-            found[shared[0]] = owners(theirs, _argument_name(shared[0], path))
+            told = set(theirs) <= set(self.sources)
+            found[shared[0]] = owners(theirs, argument_name(shared[0], path), told=told)
         return found
 
-    def _units(self) -> Mapping[str, Sequence[str]]:
-        """What is exchanged at a time: the inputs of a modality, or one input."""
-        return self.sources or {name: (name,) for name in self.example.varied()}
+    def _wanted(
+        self, path: str, before: Iterable[Argument], modalities: Iterable[str]
+    ) -> dict[str, list[Entry]]:
+        """The arguments that are named as a modality's; none where that is to be found."""
+        known = [*modalities, path]
+        by_key("entry", {key: entry for key, entry in self.entry.items() if key is not None}, known)
+        wanted: dict[str, list[Entry]] = {
+            modality: [entry for entry in entries_of(self.entry, modality, path) if entry is not None]
+            for modality in modalities
+        }
+        there = list(dict.fromkeys(argument.name or argument.position for argument in before))
+        for entry in chain(*wanted.values()):
+            if not any(_is_one_of(argument, [entry]) for argument in before):
+                raise ValueError(
+                    f"`entry` (={entry!r}) must name an argument of real numbers that `{path}` takes, of {there}, or its position."
+                )
+        return wanted
 
-    def _chosen(self, flags: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """The modalities: those that are named, or the inputs that change channels of their own."""
-        if self.sources:
-            return dict(flags)
-        chosen, changing = independent(flags), [name for name, flag in flags.items() if flag.any()]
+    def _units(self) -> Mapping[str, Sequence[str]]:
+        """What is exchanged at a time: the inputs of a modality that is named, or one input."""
+        claimed = {*self.sources, *chain(*self.sources.values())}
+        return {
+            **self.sources,
+            **{name: (name,) for name in self.example.varied() if name not in claimed},
+        }
+
+    def _chosen(self, flags: Mapping[str, Tensor], alone: bool) -> dict[str, Tensor]:
+        """The modalities: those that are named, and the inputs that change channels of their own.
+
+        Args:
+            flags: Modality or input -> the channels that change with it.
+            alone: Whether only the modalities that are named count, where they are several.
+        """
+        named = {key: flags[key] for key in self.sources}
+        if alone and len(named) > 1:
+            return named
+        taken = [*named.values()]
+        left = {key: flag for key, flag in flags.items() if not any((flag & own).any() for own in taken)}
+        chosen = {**named, **independent({key: left[key] for key in left if key not in named})}
+        changing = [name for name, flag in flags.items() if flag.any()]
         if not chosen:
             raise ValueError(
                 f"`at`: the features of this layer change with none of the inputs {list(self._units())}. Name a layer that hears them; a "
                 f"closed mask before it is one reason."
             )
-        if len(chosen) == 1 < len(changing):
+        if not named and len(chosen) == 1 < len(changing):
             raise ValueError(
                 f"`modalities` must say which inputs are whose: {changing} all change the same channels. If they are several modalities, "
                 f"these are mixed there already; name layers before that."
@@ -205,12 +260,11 @@ class Search:
         self, flags: Mapping[str, Tensor], chosen: Mapping[str, Tensor], counts: Mapping[str, int]
     ) -> Sources:
         """The inputs of each modality, in the order of the channels."""
-        if self.sources:
-            return {name: self.sources[name] for name in counts}
-        return {
+        alike = {
             name: tuple(key for key, flag in flags.items() if torch.equal(flag, chosen[name]))
             for name in counts
         }
+        return {name: self.sources.get(name, alike[name]) for name in counts}
 
     def _changed_features(
         self, name: str, at: Iterable[tuple[str, str, Entry]], plain: Mapping[str, Recorded]
@@ -221,7 +275,7 @@ class Search:
             modality
             for modality, path, entry in at
             if not changed[path].calls
-            or not torch.equal(_output(plain[path], path, entry), _output(changed[path], path, entry))
+            or not torch.equal(output_of(plain[path], path, entry), output_of(changed[path], path, entry))
         }
 
     def _run(
@@ -236,55 +290,9 @@ class Search:
         return found
 
 
-def _output(recorded: Recorded, path: str, entry: Entry) -> Tensor:
-    """The features that a layer returned in its first call."""
-    found = entry_of(recorded.calls[0][2], entry)
-    if isinstance(found, Tensor):
-        return found
-    there = [key[0] if len(key) == 1 else ".".join(map(str, key)) for key in tensors_in(found)]
-    raise ValueError(
-        f"`at`: `{path}` returns a {type(found).__name__}, not a tensor. Name what holds its features with `entry=`, of {there}."
-    )
-
-
-def _arguments(layer: nn.Module, recorded: Recorded) -> dict[Argument, Tensor]:
-    """What a layer took in its first call: real numbers of at least two dimensions."""
-    args, kwargs, _ = recorded.calls[0]
-    names = parameter_names(layer)
-    found = {
-        Argument(names[place] if place < len(names) else None, place, keys): tensor
-        for place, value in enumerate(args)
-        for keys, tensor in tensors_in(value).items()
-    }
-    for name, value in kwargs.items():
-        place = names.index(name) if name in names else None
-        found |= {Argument(name, place, keys): tensor for keys, tensor in tensors_in(value).items()}
-    return {key: tensor for key, tensor in found.items() if tensor.is_floating_point() and tensor.ndim > 1}
-
-
-def _argument_name(argument: Argument, path: str) -> str:
-    name = argument.name or f"argument {argument.position}"
-    return f"{name} of `{path}`" if not argument.keys else f"{name}{list(argument.keys)} of `{path}`"
-
-
-def _dim(tensor: Tensor, told: Sequence[Told], name: str, given: int | None) -> int:
-    """The dimension of the channels, given or told."""
-    dim = channel_dim_of(tensor, told) if given is None else given
-    if dim is None:
-        raise ValueError(
-            f"`channel_dim` (=None) must say which dimension of the {name}, of shape {tuple(tensor.shape)}, holds the channels: 1 for "
-            f"(batch, channels, ...), -1 for (batch, tokens, channels)."
-        )
-    return dim
-
-
-def _of(setting: Mapping[str | None, Any], *keys: str | None) -> Any:
-    """What is set for the first of these keys that is there, else for all."""
-    return next((setting[key] for key in (*keys, None) if key in setting), None)
-
-
-def _several(entry: Any) -> list[Entry]:
-    return list(entry) if isinstance(entry, (list, tuple)) else [entry]
+def _is_one_of(argument: Argument, wanted: Sequence[Entry]) -> bool:
+    """Whether an argument is among those that are wanted, by name or position; none wanted is any."""
+    return not wanted or any(entry in (argument.name, argument.position) for entry in wanted)
 
 
 def _any(flags: Iterable[Tensor]) -> Tensor:

@@ -17,12 +17,13 @@ def changed_channels(before: Tensor, after: Tensor | None, dim: int) -> Tensor:
     return (before != after).movedim(dim, 0).flatten(1).any(1).cpu()
 
 
-def owners(flags: Mapping[str, Tensor], name: str) -> list[str]:
+def owners(flags: Mapping[str, Tensor], name: str, *, told: bool = False) -> list[str]:
     """Whose each channel of a tensor is. A channel that nothing changes goes with the known ones beside it.
 
     Args:
         flags: Modality -> the channels that change with it, bool ``(channels,)``.
         name: Name of the tensor in errors.
+        told: Whether the user has said which inputs are whose.
 
     Raises:
         ValueError: If channels are mixed, a modality has none, or a channel has no owner.
@@ -38,7 +39,8 @@ def owners(flags: Mapping[str, Tensor], name: str) -> list[str]:
         mixed = [key for key, flag in flags.items() if (flag & shared).any()]
         raise ValueError(
             f"`at`: channels of the {name} change with each of {mixed}, so they belong to none alone. Name the layers whose outputs "
-            f"are the modalities' own features, before they are mixed, or say with `modalities=` which inputs are whose."
+            f"are the modalities' own features, before they are mixed"
+            + ("." if told else ", or say with `modalities=` which inputs are whose.")
         )
     names = list(flags)
     known = [names[int(column.int().argmax())] if column.any() else None for column in table.T]

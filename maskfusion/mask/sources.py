@@ -1,6 +1,6 @@
 """Which inputs of a network are of which modality."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
@@ -19,7 +19,7 @@ def expect_sources(modalities: object, inputs: Mapping[str, Any]) -> Sources:
         TypeError: If it is neither.
         ValueError: If it is empty, has a name twice, or names no input.
     """
-    if isinstance(modalities, Mapping):
+    if isinstance(modalities, Mapping) and all(isinstance(found, Iterable) for found in modalities.values()):
         sources = {
             name: (found,) if isinstance(found, str) else tuple(found) for name, found in modalities.items()
         }
@@ -52,6 +52,15 @@ def told(masks: Mapping[str, ComplementaryMask], inputs: Collection[str]) -> Sou
     return found or None
 
 
+def amended(known: Sources | None, named: Sources) -> Sources:
+    """What is known of the inputs, with the modalities that the user names in its place: an input goes to one of them alone."""
+    claimed = set(chain.from_iterable(named.values()))
+    rest = {
+        name: tuple(each for each in inputs if each not in claimed) for name, inputs in (known or {}).items()
+    }
+    return {**{name: inputs for name, inputs in rest.items() if inputs}, **named}
+
+
 def expect_varied(example: Example, sources: Sources) -> list[str]:
     """The inputs whose samples differ.
 
@@ -69,31 +78,32 @@ def expect_varied(example: Example, sources: Sources) -> list[str]:
 
 
 def inputs_of(
-    modalities: Sequence[str], example: Example, sources: Sources | None, changes: Mapping[str, set[str]]
+    modalities: Sequence[str], example: Example, sources: Sources, changes: Mapping[str, set[str]]
 ) -> Sources:
     """Whose the inputs are: as ``sources`` says; else those named like a modality are its own, and others go by what they change.
 
     Args:
         modalities: All of them.
         example: Inputs of the network.
-        sources: Sources as the user gives them.
+        sources: Sources as the user gives them, of all modalities or some; those of others may be among them.
         changes: Input -> the modalities whose features change with it.
 
     Raises:
         ValueError: If a modality has no input.
     """
-    if sources is None:
-        found = {name: [name] if name in example.inputs else [] for name in modalities}
-        for name, changed in changes.items():
-            if name not in modalities and len(changed) == 1:
-                (owner,) = changed
-                if owner not in example.inputs:
-                    found[owner].append(name)
-        sources = {name: tuple(inputs) for name, inputs in found.items()}
-    without = [name for name in modalities if not sources.get(name)]
+    claimed = set(chain.from_iterable(sources.values()))
+    free = [name for name in example.inputs if name not in claimed]
+    found = {name: list(sources.get(name, [name] if name in free else [])) for name in modalities}
+    told = {name for name in modalities if found[name]}
+    for name, changed in changes.items():
+        if name in free and name not in modalities and len(changed) == 1 and not changed & told:
+            found[next(iter(changed))].append(name)
+    without = [name for name in modalities if not found[name]]
     if without:
+        unknown = [name for name in sources if name not in modalities]
         raise ValueError(
             f"`modalities` must say which of the inputs {list(example.inputs)} are those of {without}: it cannot be told. Where one input "
             f"holds several modalities, give an `example` that has each by name, and a `call` that puts them together."
+            + (f" It names {unknown}, which the mask does not have." if unknown else "")
         )
-    return {name: sources[name] for name in modalities}
+    return {name: tuple(found[name]) for name in modalities}

@@ -12,7 +12,7 @@ from maskfusion.mask.example import Call, Example, read_example, undisturbed
 from maskfusion.mask.find import expect_hooks, masks_of
 from maskfusion.mask.listening import Heard, Masks, closing, listen
 from maskfusion.mask.passing import way_round
-from maskfusion.mask.sources import Sources, expect_sources, expect_varied, inputs_of, told
+from maskfusion.mask.sources import Sources, amended, expect_sources, expect_varied, inputs_of, told
 
 
 class WiringWarning(UserWarning):
@@ -106,22 +106,22 @@ def check(
         raise ValueError(f"`model` ({type(model).__name__}) must hold a ComplementaryMask.")
     expect_hooks(model)
     read = read_example(model, example, call)
-    known = told(masks, read.inputs)
-    sources = known if modalities is None else expect_sources(modalities, read.inputs)
+    named = {} if modalities is None else expect_sources(modalities, read.inputs)
+    sources = amended(told(masks, read.inputs), named)
     with undisturbed(model):
         return prove(masks, model, read, sources)
 
 
-def prove(masks: Masks, model: nn.Module, example: Example, sources: Sources | None) -> Wiring:
-    """Close each modality and listen; the caller has put the network into evaluation."""
+def prove(masks: Masks, model: nn.Module, example: Example, sources: Sources) -> Wiring:
+    """Close each modality and listen; the caller has put the network into evaluation. Sources that are not given are found."""
     channels = [(path, name) for path, mask in masks.items() for name in mask.channels]
     theirs = {name: [each for each in channels if each[1] == name] for _, name in channels}
-    if sources is None:
+    if not set(theirs) <= set(sources):
         single: Sources = {name: (name,) for name in expect_varied(example, {})}
         heard = listen(example, single, masks)
         left = {name: listen(example, single, masks, closed) for name, closed in theirs.items()}
         lost = {unit: {name for name in theirs if heard.lost(unit, left[name])} for unit in single}
-        sources = inputs_of(list(theirs), example, None, lost)
+        sources = {**sources, **inputs_of(list(theirs), example, sources, lost)}
     expect_varied(example, sources)
     heard = listen(example, sources, masks)
     left = {name: listen(example, sources, masks, closed) for name, closed in theirs.items()}

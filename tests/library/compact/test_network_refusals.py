@@ -82,7 +82,7 @@ def test_what_is_refused() -> None:
             mf.compact(model, inputs())
     for example, error, text in (
         (3, TypeError, "`example` of type int"),
-        ({}, ValueError, "`example` is empty"),
+        ({}, ValueError, r"`example` \(=\{\}\) is empty"),
     ):
         with pytest.raises(error, match=text):
             mf.compact(Net(), example)

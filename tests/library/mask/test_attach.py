@@ -2,6 +2,7 @@
 
 import copy
 import sys
+from typing import Any
 
 import pytest
 import torch
@@ -84,12 +85,12 @@ def test_features_of_every_form() -> None:
     at = {"words": "encoder.layers.1", "picture": ["fine", "pairs"], "coarse": "coarse", "table": "table"}
     with pytest.raises(ValueError, match=r"`pairs` returns a list.*`entry=`, of \[0, 1\]"):
         mf.attach(model, at, example, entry={"table": "features"})
-    entry = {"table": "features", "pairs": [0, 1], "sound": 1}
+    entry: dict[str, Any] = {"table": "features", "pairs": [0, 1]}
     with pytest.raises(ValueError, match=r"which of the inputs .* are those of \['picture', 'coarse'\]"):
         mf.attach(model, at, example, entry=entry)
     plain = copy.deepcopy(model).eval()
     at = {"words": "encoder.layers.1", "picture": ["fine", "coarse", "pairs"], "batch": ["table", "sound"]}
-    mask = mf.attach(model.eval(), at, example, entry=entry)
+    mask = mf.attach(model.eval(), at, example, entry={**entry, "sound": 1})
     assert mask.channels == {"words": 6, "picture": 4 + 5 + 2 + 4, "batch": 3 + 7}
     assert [place.channel_dim for place in mask.places] == [-1, 1, 1, 1, 1, 1, -1]
     assert {wire.modality: wire.inputs for wire in mf.check(model, example).wires} == {

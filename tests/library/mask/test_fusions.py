@@ -249,7 +249,10 @@ def test_an_entry_of_a_mapping_by_position() -> None:
 @pytest.mark.parametrize(("returned", "entry"), [(Fused, "other"), (FusedData, "other"), (FusedData, 0)])
 def test_a_field_that_is_not_there(returned: type, entry: int | str) -> None:
     mask = mf.ComplementaryMask(2, fusion=lambda x: returned(x, x), entry=entry)
-    with pytest.raises(ValueError, match=rf"`entry` \(={entry!r}\) must name .*: {returned.__name__}\."):
+    with pytest.raises(
+        ValueError,
+        match=rf"`entry` \(={entry!r}\) must name .*, a {returned.__name__}: \['features', 'pooled'\]\.",
+    ):
         mask(torch.ones(1, 2))
 
 

@@ -69,13 +69,22 @@ def test_output_of_the_fusion_is_left_as_it_was() -> None:
 @pytest.mark.parametrize(
     ("returned", "entry", "message"),
     [
-        ((torch.ones(1, 2),), 3, r"`entry` (=3) must name an entry of what the layer returns: tuple."),
+        ((torch.ones(1, 2),), 3, r"`entry` (=3) must name an entry of what the layer returns, a tuple: [0]."),
         (
             {"x": torch.ones(1, 2)},
             "y",
-            r"`entry` (='y') must name an entry of what the layer returns: ['x'].",
+            r"`entry` (='y') must name an entry of what the layer returns, a dict: ['x'].",
         ),
-        ((torch.ones(1, 2),), "y", r"`entry` (='y') must name an entry of what the layer returns: tuple."),
+        (
+            (torch.ones(1, 2),),
+            "y",
+            r"`entry` (='y') must name an entry of what the layer returns, a tuple: [0].",
+        ),
+        (
+            torch.ones(1, 2),
+            0,
+            r"`entry` (=0) must name an entry of what the layer returns, a Tensor, which has none. Leave it out.",
+        ),
     ],
 )
 def test_an_entry_that_is_not_there(returned: Any, entry: int | str, message: str) -> None:
