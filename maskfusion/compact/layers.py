@@ -101,6 +101,11 @@ def _gate_of_features(mask: ComplementaryMask) -> Float[Tensor, " channels"]:
         raise ValueError(
             "`mask` (side='input') must be on the output of its fusion: behind a fusion that mixes channels none is closed."
         )
+    if not hasattr(mask, "channel_dim"):
+        raise ValueError(
+            f"`mask` ({mask.extra_repr()}) must have its channels along one dimension at all of its places. Give the network: "
+            f"`compact(model, example)`."
+        )
     if mask.channel_dim not in {1, -1}:
         raise ValueError(f"`mask` (channel_dim={mask.channel_dim}) must have `channel_dim` 1 or -1.")
     return fixed_gate(mask, "`mask`")

@@ -6,7 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from typing_extensions import override
 
 from maskfusion._checks import expect_features
@@ -67,12 +67,15 @@ class Place:
 class AttachedMask(ComplementaryMask):
     """A ``ComplementaryMask`` that sits on layers of a network by hooks; ``attach`` makes it.
 
-    It is a submodule of the network, for its parameter and its mode; its hooks call it, so that FSDP knows when it is at work.
+    It is a submodule of the network, for its parameter and its mode; its hooks call it, so that FSDP knows when it is at work. It has no
+    ``channel_dim`` where its ``places`` have different ones.
     """
 
     def __init__(self, channels: Mapping[str, int], places: Sequence[Place], **settings: Any) -> None:
         dims = {place.channel_dim for place in places}
-        super().__init__(channels, channel_dim=dims.pop() if len(dims) == 1 else 1, **settings)
+        super().__init__(channels, channel_dim=min(dims), **settings)
+        if len(dims) > 1:
+            del self.channel_dim
         self.places = tuple(places)
         self.padded: tuple[str, ...] = ()
         self.sources: Sources = {}
@@ -105,9 +108,28 @@ class AttachedMask(ComplementaryMask):
             super()._load_from_state_dict(state_dict, prefix, *rest)
 
     @override
+    def _dim_of(self, x: Any, modality: str | None) -> int:
+        own = [place for place in self.places if modality is None or place.modality in (None, modality)]
+        dims = {place.channel_dim for place in own}
+        if len(dims) > 1:  # 1 and -1 are the same of two dimensions
+            rank = max(x.ndim, 1) if isinstance(x, Tensor) else 1
+            dims = {dim % rank for dim in dims}
+        if len(dims) > 1:
+            along = " and ".join(f"along {place.channel_dim} in the {place}" for place in own)
+            raise ValueError(
+                f"`x` of shape {tuple(x.shape)} must have its channels along one dimension; here they are {along}. Give the features of one "
+                f"modality, with `modality=`, or cut them with `kept` and `channels`."
+            )
+        return dims.pop()
+
+    @override
     def extra_repr(self) -> str:
         """Settings, places and live state, for ``print``."""
-        return f"on {', '.join(map(str, self.places))}, {super().extra_repr()}"
+        several = not hasattr(self, "channel_dim")
+        places = [
+            f"{place} (channel_dim={place.channel_dim})" if several else str(place) for place in self.places
+        ]
+        return f"on {', '.join(places)}, {super().extra_repr()}"
 
 
 class MaskHook:

@@ -232,8 +232,9 @@ class ComplementaryMask(FreshStart):
             TypeError: If ``x`` is no floating-point tensor.
             ValueError: If ``x`` has another number of channels.
         """
-        expect_features("x", x, self.weight.numel(), self.channel_dim)
-        return by_modality(self.channels, x, self.channel_dim)
+        dim = self._dim_of(x, None)
+        expect_features("x", x, self.weight.numel(), dim)
+        return by_modality(self.channels, x, dim)
 
     def exchange(self, x: Float[Tensor, "..."], shift: int = 1) -> Float[Tensor, "..."]:
         """Keep each sample's complementary channels; take the contradictory ones from the sample ``shift`` positions before.
@@ -253,13 +254,21 @@ class ComplementaryMask(FreshStart):
         if modality is not None:
             expect_choice("modality", modality, tuple(self.channels))
             kept = by_modality(self.channels, kept)[modality]
-        expect_features("x", x, kept.numel(), self.channel_dim)
-        return kept.view(-1, *[1] * (x.ndim - self.channel_dim % x.ndim - 1))
+        dim = self._dim_of(x, modality)
+        expect_features("x", x, kept.numel(), dim)
+        return kept.view(-1, *[1] * (x.ndim - dim % x.ndim - 1))
+
+    def _dim_of(self, x: Any, modality: str | None) -> int:
+        """The dimension of the channels of features, of one modality or all."""
+        del x, modality
+        return self.channel_dim
 
     @override
     def extra_repr(self) -> str:
         """Settings and live state, for ``print``."""
-        settings = f"threshold={self.threshold}, side={self.side!r}, channel_dim={self.channel_dim}"
+        settings = f"threshold={self.threshold}, side={self.side!r}"
+        if hasattr(self, "channel_dim"):  # else there are several, which the places say
+            settings += f", channel_dim={self.channel_dim}"
         in_pieces = hasattr(self.weight, "full_tensor") or self.weight.numel() != sum(self.channels.values())
         if self.weight.is_meta or in_pieces:
             return settings

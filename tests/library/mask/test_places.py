@@ -149,9 +149,13 @@ def test_layers_on_other_devices_than_the_mask() -> None:
 
 
 def test_an_entry_tells_the_argument_of_a_modality() -> None:
-    with pytest.warns(mf.WiringWarning, match="'text' is still heard: it reaches the output past the mask"):
+    said = r"'text' is still heard: `fusion` also takes argument 0, unmasked, and the output depends on it\. Name it with `entry=`, alone or"
+    with pytest.warns(mf.WiringWarning, match=said):
         _, mask = attached(lambda m, a, b: m.fusion(a, a + 1, b), entry={"text": 1})
     assert "on argument 1 of fusion, argument 2 of fusion" in repr(mask)
+    model, mask = attached(lambda m, a, b: m.fusion(a, a + 1, b), entry={"text": [0, 1], "audio": 2})
+    assert mask.channels == {"text": 8, "audio": 2}
+    assert mf.check(model, batch()).problems == ()
 
 
 def test_by_keyword_and_by_place_together() -> None:

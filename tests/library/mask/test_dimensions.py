@@ -1,0 +1,98 @@
+"""Places whose channels are along different dimensions: each is said, and none stands for all."""
+
+import copy
+import io
+import re
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import maskfusion as mf
+from tests.support.attaching import AT, Late, batch
+from tests.support.helpers import set_weight
+
+
+class Recurrent(Late):
+    """The last state of text is (layers, batch, channels), audio is (batch, channels)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = nn.GRU(5, 4, batch_first=True)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        return self.head(torch.cat([self.audio(audio), self.text(text[:, None])[1][-1]], 1))
+
+
+OPEN = [0.1, 0.0, 0.1, 0.0, 0.1, 0.0]
+
+
+def masked() -> tuple[Recurrent, mf.ComplementaryMask]:
+    model = Recurrent()
+    return model, set_weight(mf.attach(model, AT, batch(), entry={"text": 1}), OPEN)
+
+
+def test_the_mask_says_the_dimension_of_each_place() -> None:
+    model, mask = masked()
+    assert not hasattr(mask, "channel_dim")
+    stored = io.BytesIO()
+    torch.save(model, stored)
+    stored.seek(0)
+    for each in (mask, copy.deepcopy(mask), torch.load(stored, weights_only=False).complementary_mask):
+        assert each.extra_repr() == (
+            "on output of text, entry 1 (channel_dim=-1), output of audio (channel_dim=1), threshold=0.05, side='output', kept=2/4 text, "
+            "1/2 audio"
+        )
+    alike = mf.attach(Late(), AT, batch())
+    assert alike.channel_dim == 1
+    assert alike.extra_repr().startswith(
+        "on output of text, output of audio, threshold=0.05, side='output', channel_dim=1, kept="
+    )
+
+
+def test_features_of_a_modality_are_cut_along_its_own_dimension() -> None:
+    _, mask = masked()
+    text, audio, maps = torch.ones(1, 6, 4), torch.ones(6, 2), torch.ones(6, 2, 3)
+    assert mask.complementary(text, "text")[0, 0].tolist() == [1, 0, 1, 0]
+    assert mask.contradictory(text, "text")[0, 0].tolist() == [0, 1, 0, 1]
+    assert mask.complementary(audio, "audio")[0].tolist() == [1, 0]
+    assert mask.contradictory(maps, "audio")[0].tolist() == [[0] * 3, [1] * 3]
+    assert torch.equal(mf.attach(Late(), AT, batch()).complementary(audio, "audio"), audio)
+
+
+@pytest.mark.unchecked
+def test_fused_features_are_cut_where_one_dimension_is_that_of_all() -> None:
+    _, mask = masked()
+    fused = torch.arange(12.0).view(2, 6)
+    assert mask.complementary(fused)[0].tolist() == [0, 0, 2, 0, 4, 0]
+    assert mask.exchange(fused)[0].tolist() == [0, 7, 2, 9, 4, 11]
+    assert {name: part.shape[1] for name, part in mask.split(fused).items()} == {"text": 4, "audio": 2}
+    said = (
+        "`x` of shape (2, 6, 6) must have its channels along one dimension; here they are along -1 in the output of text, entry 1 and along 1 "
+        "in the output of audio. Give the features of one modality, with `modality=`, or cut them with `kept` and `channels`."
+    )
+    for cut in (mask.complementary, mask.contradictory, mask.exchange, mask.split):
+        with pytest.raises(ValueError, match=re.escape(said)):
+            cut(torch.ones(2, 6, 6))
+    with pytest.raises(TypeError, match="`x` must be a tensor, got int"):
+        mask.split(3)
+    with pytest.raises(ValueError, match=r"`x` of shape \(\) must have at least 2 dimensions"):
+        mask.split(torch.tensor(1.0))
+
+
+def test_nothing_else_asks_for_one_dimension() -> None:
+    model, mask = masked()
+    x = dict(zip(AT, batch(), strict=True))
+    torch.testing.assert_close(mf.total_penalty(model), torch.tensor(OPEN).sum())
+    tracker = mf.ComplementarityTracker(model)
+    tracker.update()
+    assert tracker.kept() == {"text": 50.0, "audio": 50.0}
+    assert mf.check(model, x).problems == ()
+    small = mf.compact(model.eval(), x)
+    torch.testing.assert_close(small(**x), model(**x))
+    with pytest.raises(
+        ValueError,
+        match=r"`mask` \(on output of text, entry 1 \(channel_dim=-1\), .*\) must have its channels along one dimension at all of its places\. "
+        r"Give the network: `compact\(model, example\)`\.",
+    ):
+        mf.compact(mask, nn.Linear(6, 2))
