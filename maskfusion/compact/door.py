@@ -23,7 +23,7 @@ def compact(
     *,
     entry: Entry = None,
     call: Call | None = None,
-    modalities: Mapping[str, str | Sequence[str]] | None = None,
+    modalities: Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
 ) -> "SmallNetwork": ...
 def compact(
     model: nn.Module,
@@ -31,7 +31,7 @@ def compact(
     *,
     entry: Entry = None,
     call: Call | None = None,
-    modalities: Mapping[str, str | Sequence[str]] | None = None,
+    modalities: Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
 ) -> nn.Module:
     r"""Make a network smaller: remove channels that its masks close from the layers that compute them, and from those that read them.
 

@@ -31,7 +31,7 @@ def compact_network(
     example: Any,
     entry: Entry,
     call: Call | None,
-    modalities: Mapping[str, str | Sequence[str]] | None,
+    modalities: Sequence[str] | Mapping[str, str | Sequence[str]] | None,
 ) -> SmallNetwork:
     """A smaller network, as ``compact`` promises it."""
     masks = expect_masks("model", model)

@@ -46,7 +46,7 @@ def attach(
     side: str = "output",
     entry: Entry | Sequence[int | str] | Mapping[str, Entry | Sequence[int | str]] = None,
     channel_dim: int | Mapping[str, int] | None = None,
-    modalities: Mapping[str, str | Sequence[str]] | None = None,
+    modalities: Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
     call: Call | None = None,
     name: str = "complementary_mask",
     **settings: Unpack[MaskSettings],
@@ -76,7 +76,7 @@ def attach(
         channel_dim: Dimension of the channels, for all or by modality; found from the layers if None.
         modalities: Inputs of each modality, ``{"text": ["input_ids", "attention_mask"]}``. Those of modalities that are not named are found:
             inputs named like a modality belong to it, and others go by what they change. For one layer with side "input", name either one
-            modality or all of them.
+            modality or all of them. A list names inputs that are a modality each.
         call: ``(model, inputs by name) -> output`` where a plain call will not do.
         name: Name of the mask among the submodules; a number is added where it is taken.
         **settings: ``threshold``, ``init``, ``gate`` and ``min_channels`` of ``ComplementaryMask``.

@@ -64,7 +64,7 @@ def check(
     example: Any,
     *,
     call: Call | None = None,
-    modalities: Mapping[str, str | Sequence[str]] | None = None,
+    modalities: Sequence[str] | Mapping[str, str | Sequence[str]] | None = None,
 ) -> Wiring:
     """Prove on a small batch that closed modalities do not reach the output of a network.
 

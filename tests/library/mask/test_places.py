@@ -192,7 +192,6 @@ def test_dimensions_by_hand() -> None:
     assert [place.channel_dim for place in mask.places] == [1, -1]
 
 
-@pytest.mark.unchecked
 def test_modalities_that_are_named_keep_their_order() -> None:
     _, mask = attached(lambda m, a, b: m.fusion(a, b), modalities=["audio", "text"])
     assert mask.channels == {"audio": 2, "text": 4}
