@@ -62,7 +62,7 @@ def _times(entries: Group) -> str:
         if on_gpu:
             busy = entry["device"]
             line += [_short(busy), f"{busy / entries[base]['device']:.2f}", f"{entry['kernels']:.0f}"]
-        lines.append([*line, f"{entry['peak']:.0f}"])
+        lines.append([*line, f"{entry['peak']:.0f}" if entry["peak"] else "-"])
     extra = ["GPU ms", f"times {base}", "kernels"] if on_gpu else []
     return table(["", "ms", "min - max", f"times {base}", *extra, "MiB on top"], lines)
 
