@@ -20,7 +20,7 @@ from zipfile import ZipFile
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 DEPENDENCIES = {"torch", "einops", "typing-extensions"}
-TEST_PACKAGES = ("pytest>=9.0", "hypothesis>=6.100", "numpy>=1.26", "safetensors")
+TEST_PACKAGES = ("pytest>=9.0", "hypothesis>=6.100", "numpy>=1.26", "safetensors", "scipy")
 OLDER_PACKAGES = ("numpy<2.4",)
 """Beside every PyTorch but the pinned one: the interpreter of its Triton, up to 3.2 at least, takes for numbers what NumPy 2.4 does not."""
 ELSEWHERE = ("integrations", "networks")

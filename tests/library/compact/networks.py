@@ -3,25 +3,12 @@
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor, nn
 
 import maskfusion as mf
-from examples.data.contract import Modality
-from examples.nets.model import FusionModel
-from examples.recipes import Network
 from tests.support.compacting import norm
-
-SIZES = Network(
-    width=8,
-    residual_width=4,
-    residual_blocks=1,
-    latent=8,
-    codes=16,
-    head_width=8,
-    head_residual_width=4,
-    head_hidden=16,
-)
 
 
 class Case(NamedTuple):
@@ -177,9 +164,24 @@ def tied() -> Case:
 
 
 def study() -> Case:
-    """The network of the paper, of the size of a thumb."""
-    modalities = {"image": Modality("image", (3, 12, 8)), "audio": Modality("image", (1, 8, 8))}
-    model = FusionModel(modalities, 3, SIZES, quantise=True)
+    """The network of the paper, of the size of a thumb; where the examples are not, as beside an installed wheel, its tests are skipped."""
+    contract, nets = (pytest.importorskip(f"examples.{name}") for name in ("data.contract", "nets.model"))
+    recipes = pytest.importorskip("examples.recipes")
+    sizes = recipes.Network(
+        width=8,
+        residual_width=4,
+        residual_blocks=1,
+        latent=8,
+        codes=16,
+        head_width=8,
+        head_residual_width=4,
+        head_hidden=16,
+    )
+    modalities = {
+        "image": contract.Modality("image", (3, 12, 8)),
+        "audio": contract.Modality("image", (1, 8, 8)),
+    }
+    model = nets.FusionModel(modalities, 3, sizes, quantise=True)
     model.fusion = mf.ComplementaryMask(model.channels, fusion=model.fusion)
     example = {name: torch.randn(4, *each.shape) for name, each in modalities.items()}
     with torch.no_grad():
