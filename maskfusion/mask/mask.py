@@ -150,7 +150,8 @@ class ComplementaryMask(FreshStart):
     ) -> tuple[tuple[Any, ...], dict[str, Any]]:
         gates = by_modality(self.channels, self._gate_values())
 
-        def masked(modality: str, features: Any) -> Tensor | None:
+        # In quotes, since PyTorch 2.6 cannot compile a union that is evaluated.
+        def masked(modality: str, features: Any) -> "Tensor | None":
             if features is None:  # a modality that is missing
                 return None
             expect_features(modality, features, self.channels[modality], self.channel_dim)
