@@ -35,13 +35,13 @@ def table() -> str:
 
 
 def words() -> str:
-    """Return the figure in words, with its numbers: what those read who do not see it."""
+    """Return the figure in words, for those who do not see it: what each case gains; the table has the rest."""
     found = []
     for title, results in cases().items():
         rows, best = results.rows(), best_alone(results) or ""
-        numbers = ", ".join(f"{words} {mean_score(rows[name]).mean:.1f} %" for name, words in COLUMNS.items())
-        found.append(f"{plain(title)}: {best} alone {mean_score(rows[best]).mean:.1f} %, {numbers}.")
-    return " ".join(found)
+        gains = (paired_difference(rows[name], rows[best]).mean for name in ("concatenation", OURS))
+        found.append(f"{plain(title)} {' and '.join(f'{gain:+.1f}' for gain in gains)}")
+    return f"Points over the best modality alone, of concatenation and of ours. {'; '.join(found)}."
 
 
 def claims() -> None:

@@ -31,6 +31,18 @@ class Late(nn.Module):
         return self.head(torch.cat([self.audio(audio), self.text(text)], 1))
 
 
+class Recurrent(Late):
+    """Its text is the last state of a layer that returns more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.text = nn.LSTM(5, 4, batch_first=True)
+
+    def forward(self, text: Tensor, audio: Tensor) -> Tensor:
+        _, (last, _) = self.text(text[:, None])
+        return self.head(torch.cat([self.audio(audio), last[-1]], 1))
+
+
 class Sorted(Late):
     """A fusion layer that takes a mapping and sorts its keys."""
 

@@ -1,5 +1,6 @@
 """What several test files share."""
 
+import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -129,3 +130,13 @@ def largest_allocation(step: Callable[[], object]) -> int:
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         step()
     return max(event.self_cpu_memory_usage for event in record.events())
+
+
+def through_file(model: nn.Module) -> nn.Module:
+    """The network as another program would load it."""
+    file = io.BytesIO()
+    torch.save(model, file)
+    file.seek(0)
+    # A whole network with its hooks, not a state_dict, and written just above.
+    whole: nn.Module = torch.load(file, weights_only=False)
+    return whole

@@ -1,7 +1,6 @@
 """What travels with a mask on a network as it stands: checkpoints, copies, averages, compiled and exported programs."""
 
 import copy
-import io
 import pickle
 from collections.abc import Callable
 
@@ -14,6 +13,7 @@ from torch.utils.checkpoint import checkpoint
 
 import maskfusion as mf
 from tests.support.attaching import KEY, ROOMS, attached, batch, close, every_room, hears
+from tests.support.helpers import through_file
 
 
 @every_room
@@ -31,14 +31,6 @@ def test_checkpoints_of_the_plain_network_load_before_and_after(room: str) -> No
     mf.detach(again)
     again.load_state_dict(plain.state_dict())
     assert torch.equal(again(*x), plain(*x))
-
-
-def through_file(model: nn.Module) -> nn.Module:
-    file = io.BytesIO()
-    torch.save(model, file)
-    file.seek(0)
-    # A whole network with its hooks, not a state_dict, and written just above.
-    return torch.load(file, weights_only=False)
 
 
 @every_room

@@ -1,7 +1,6 @@
 """Places whose channels are along different dimensions: each is said, and none stands for all."""
 
 import copy
-import io
 import re
 
 import pytest
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 import maskfusion as mf
 from tests.support.attaching import AT, Late, batch
-from tests.support.helpers import set_weight
+from tests.support.helpers import set_weight, through_file
 
 
 class Recurrent(Late):
@@ -35,10 +34,7 @@ def masked() -> tuple[Recurrent, mf.ComplementaryMask]:
 def test_the_mask_says_the_dimension_of_each_place() -> None:
     model, mask = masked()
     assert not hasattr(mask, "channel_dim")
-    stored = io.BytesIO()
-    torch.save(model, stored)
-    stored.seek(0)
-    for each in (mask, copy.deepcopy(mask), torch.load(stored, weights_only=False).complementary_mask):
+    for each in (mask, copy.deepcopy(mask), through_file(model).complementary_mask):
         assert each.extra_repr() == (
             "on output of text, entry 1 (channel_dim=-1), output of audio (channel_dim=1), threshold=0.05, side='output', kept=2/4 text, "
             "1/2 audio"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 
 import maskfusion as mf
-from tests.support.attaching import AT, Late, batch
+from tests.support.attaching import AT, Late, Recurrent, batch
 from tests.support.helpers import Sum, set_weight
 from tests.support.towers import Box, Towers
 
@@ -75,15 +75,6 @@ def test_a_key_or_an_argument_that_is_left_out_is_no_matter() -> None:
 
 
 def test_entries_inside_of_entries() -> None:
-    class Recurrent(Late):
-        def __init__(self) -> None:
-            super().__init__()
-            self.text = nn.LSTM(5, 4, batch_first=True)
-
-        def forward(self, text: Tensor, audio: Tensor) -> Tensor:
-            _, (last, _) = self.text(text[:, None])
-            return self.head(torch.cat([self.audio(audio), last[0]], 1))
-
     model, x = Recurrent(), batch()
     with pytest.raises(ValueError, match=r"`text` returns a tuple.*`entry=`, of \[0, '1.0', '1.1'\]"):
         mf.attach(model, AT, x)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 import maskfusion as mf
-from tests.support.attaching import AT, Late, batch
+from tests.support.attaching import AT, Late, Recurrent, batch
 
 
 class Encoder(nn.Module):
@@ -77,15 +77,6 @@ def test_what_else_the_layer_returns_is_named(
 
 
 def test_a_state_that_is_read_beside_the_one_that_is_masked() -> None:
-    class Recurrent(Late):
-        def __init__(self) -> None:
-            super().__init__()
-            self.text = nn.LSTM(5, 4, batch_first=True)
-
-        def forward(self, text: Tensor, audio: Tensor) -> Tensor:
-            _, (last, _) = self.text(text[:, None])
-            return self.head(torch.cat([self.audio(audio), last[-1]], 1))
-
     model, x = Recurrent(), batch()
     said = r"still heard: `text` also returns entry '1\.0' and entry '1\.1', unmasked, and the output depends on it\."
     with pytest.warns(mf.WiringWarning, match=said):
