@@ -1,12 +1,10 @@
 """What people and networks know of the same clips, as one small JSON file: typed reading and writing."""
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, read, write
+from examples.typed import WRITTEN, ResultsFile
 
 FORMAT: Literal[1] = 1
 
@@ -55,7 +53,7 @@ class Network:
 
 
 @dataclass(frozen=True, config=WRITTEN)
-class PeopleResults:
+class PeopleResults(ResultsFile):
     """Everything that the figure and the page are made from.
 
     Args:
@@ -70,6 +68,9 @@ class PeopleResults:
         networks: One for each run.
         format: Format of this file.
     """
+
+    ENTRIES = "networks"
+    COMMAND = "python -m examples people"
 
     data: str
     data_options: dict[str, Any]
@@ -89,16 +90,3 @@ class PeopleResults:
     def row(self, name: str) -> list[Network]:
         """Return the networks of a row, by seed."""
         return sorted((each for each in self.networks if each.row == name), key=lambda each: each.seed)
-
-    def write(self, path: Path) -> None:
-        """Write the file, a line a network, and the folder it lies in."""
-        write(path, asdict(self), "networks")
-
-    @classmethod
-    def read(cls, path: Path) -> "PeopleResults":
-        """Read the file.
-
-        Raises:
-            UserError: There is none, or it is not a file of this format; says what is wrong.
-        """
-        return read(cls, path, "python -m examples people")

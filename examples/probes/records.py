@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, read, write
+from examples.typed import WRITTEN, ResultsFile
 
 FORMAT: Literal[1] = 1
 FILE = "probes.json"
@@ -56,7 +56,7 @@ class Probe:
 
 
 @dataclass(frozen=True, config=WRITTEN)
-class ProbeResults:
+class ProbeResults(ResultsFile):
     """Everything that the tables are made from.
 
     Args:
@@ -73,6 +73,9 @@ class ProbeResults:
         format: Format of this file.
     """
 
+    ENTRIES = "probes"
+    COMMAND = "python -m examples probe"
+
     data: str
     part: str
     learned: bool
@@ -84,19 +87,6 @@ class ProbeResults:
     seconds: float
     probes: list[Probe]
     format: Literal[1] = FORMAT
-
-    def write(self, path: Path) -> None:
-        """Write the file, a line a probe, and the folder it lies in."""
-        write(path, asdict(self), "probes")
-
-    @classmethod
-    def read(cls, path: Path) -> "ProbeResults":
-        """Read the file.
-
-        Raises:
-            UserError: There is none, or it is not a file of this format; says what is wrong.
-        """
-        return read(cls, path, "python -m examples probe")
 
 
 def write_probes(folder: Path, probes: Sequence[Probe]) -> None:

@@ -1,14 +1,14 @@
-"""Results as one small JSON file a comparison: typed reading and writing."""
+"""Results as one small JSON file per comparison: typed reading and writing."""
 
 from dataclasses import asdict, field, replace
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
+from typing_extensions import override
 
 from examples.recipes import Value
 from examples.results.epochs import Epochs, columns_of
-from examples.typed import WRITTEN, read, write
+from examples.typed import WRITTEN, ResultsFile
 
 FORMAT: Literal[3] = 3
 METRICS = {"classification": "accuracy", "segmentation": "mIoU"}  # by task
@@ -95,7 +95,7 @@ class Failure:
 
 
 @dataclass(frozen=True, config=WRITTEN)
-class Results:
+class Results(ResultsFile):
     """Everything that tables and plots are made from.
 
     Args:
@@ -115,6 +115,9 @@ class Results:
         runs: One for each row and seed that came to something.
         format: Format of this file.
     """
+
+    ENTRIES = "runs"
+    COMMAND = "python -m examples compare"
 
     data: str
     modalities: list[str]
@@ -147,19 +150,13 @@ class Results:
         """Return the same without what only pictures of single runs need: no masks, and epochs of masked runs only."""
         return replace(self, runs=[_small(run) for run in self.runs])
 
-    def write(self, path: Path) -> None:
-        """Write the file, one line per run, and the folder it lies in."""
-        runs = [{**asdict(run), "epochs": columns_of(run.epochs)} for run in self.runs]
-        write(path, {**asdict(self), "runs": runs}, "runs")
-
-    @classmethod
-    def read(cls, path: Path) -> "Results":
-        """Read the file.
-
-        Raises:
-            UserError: There is none, or it is not a results file of this format; says what is wrong.
-        """
-        return read(cls, path, "python -m examples compare")
+    @override
+    def values(self) -> dict[str, Any]:
+        """Return the content of the file."""
+        return {
+            **asdict(self),
+            "runs": [{**asdict(run), "epochs": columns_of(run.epochs)} for run in self.runs],
+        }
 
 
 def _small(run: Run) -> Run:

@@ -1,12 +1,10 @@
 """What the experiment wrote down, as one small JSON file: typed reading and writing."""
 
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, read, write
+from examples.typed import WRITTEN, ResultsFile
 
 FORMAT: Literal[1] = 1
 
@@ -78,7 +76,7 @@ class Trial:
 
 
 @dataclass(frozen=True, config=WRITTEN)
-class ZetaResults:
+class ZetaResults(ResultsFile):
     """Everything that the picture and the page are made from.
 
     Args:
@@ -93,6 +91,9 @@ class ZetaResults:
         trials: One for each value, lambda and seed of each dial.
         format: Format of this file.
     """
+
+    ENTRIES = "trials"
+    COMMAND = "python -m examples zeta"
 
     modalities: list[str]
     channels: int
@@ -134,16 +135,3 @@ class ZetaResults:
     def contradictory(self, trial: Trial) -> list[float]:
         """Return contr of each modality, percent of the fused space; with compl they add up to 100, Eq. 8."""
         return [100 / len(self.modalities) - share for share in self.complementary(trial)]
-
-    def write(self, path: Path) -> None:
-        """Write the file, a line a trial, and the folder it lies in."""
-        write(path, asdict(self), "trials")
-
-    @classmethod
-    def read(cls, path: Path) -> "ZetaResults":
-        """Read the file.
-
-        Raises:
-            UserError: There is none, or it is not a file of this format; says what is wrong.
-        """
-        return read(cls, path, "python -m examples zeta")

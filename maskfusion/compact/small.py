@@ -11,6 +11,7 @@ from typing_extensions import override
 from maskfusion.compact.report import Report
 
 FLAGS = (bool, int, float, str)
+"""What is no tensor and stays as it was in the example."""
 
 
 class Input(NamedTuple):

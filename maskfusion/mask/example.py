@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from maskfusion.mask.arguments import (
+    BY_POSITION,
     among_others,
     binds,
     explained,
@@ -119,8 +120,7 @@ def is_list_of_samples(model: nn.Module, example: Any) -> bool:
     """Whether a mapping stands for each sample: at least two, for a ``forward`` that needs one argument."""
     if not isinstance(example, Sequence) or len(example) < 2:
         return False
-    kinds = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    parameters = [each for each in parameters_of(model).values() if each.kind in kinds]
+    parameters = [each for each in parameters_of(model).values() if each.kind in BY_POSITION]
     needed = [each for each in parameters if each.default is Parameter.empty]
     return len(needed) == 1 and all(isinstance(sample, Mapping) for sample in example)
 

@@ -63,6 +63,6 @@ def one_entry(setting: Settings, path: str) -> Entry:
 
 
 def widths_of(modality: str, given: Any) -> list[int]:
-    """The channels of a modality, an int, or a sequence of one a layer."""
+    """The channels of a modality: an int, or a sequence with one per layer."""
     counts = given if isinstance(given, (list, tuple)) else [given]
     return [expect_int(f"channels[{modality!r}]", count, least=1) for count in counts]

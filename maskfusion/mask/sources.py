@@ -94,9 +94,9 @@ def inputs_of(
     claimed = set(chain.from_iterable(sources.values()))
     free = [name for name in example.inputs if name not in claimed]
     found = {name: list(sources.get(name, [name] if name in free else [])) for name in modalities}
-    told = {name for name in modalities if found[name]}
+    settled = {name for name in modalities if found[name]}
     for name, changed in changes.items():
-        if name in free and name not in modalities and len(changed) == 1 and not changed & told:
+        if name in free and name not in modalities and len(changed) == 1 and not changed & settled:
             found[next(iter(changed))].append(name)
     without = [name for name in modalities if not found[name]]
     if without:
