@@ -102,7 +102,7 @@ class SmallNetwork(nn.Module):
             }
         if isinstance(first, Mapping) and set(first) & set(names):
             args, kwargs = (), {**first, **kwargs}
-        given = {**dict(zip(self.positions, args, strict=False)), **kwargs}
+        given = {**dict(zip(self.positions[: len(args)], args, strict=False)), **kwargs}
         unknown = [name for name, value in given.items() if name not in names and value is not None]
         if len(args) > len(self.positions) or set(kwargs) & set(self.positions[: len(args)]) or unknown:
             raise TypeError(

@@ -113,16 +113,15 @@ class Towers(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        from transformers import CLIPConfig, CLIPModel
-
+        transformers = pytest.importorskip("transformers")
         text = {"vocab_size": 60, "max_position_embeddings": 16, "eos_token_id": 2, "bos_token_id": 1}
         sizes = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
-        config = CLIPConfig(
+        config = transformers.CLIPConfig(
             text_config={**text, **sizes, "pad_token_id": 0},
             vision_config={**sizes, "image_size": 16, "patch_size": 8},
             projection_dim=12,
         )
-        self.clip = CLIPModel(config)
+        self.clip = transformers.CLIPModel(config)
         self.head = nn.Linear(24, 3)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, pixel_values: Tensor) -> Tensor:

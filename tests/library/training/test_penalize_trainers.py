@@ -33,11 +33,11 @@ def test_p17_a_trainer_that_makes_its_own_optimizer() -> None:
 
 @pytest.fixture
 def _accelerators_forgotten() -> Iterator[None]:
-    from accelerate.state import AcceleratorState, GradientState
+    state = pytest.importorskip("accelerate.state", reason="accelerate is not installed")
 
     def reset() -> None:
-        AcceleratorState._reset_state(reset_partial_state=True)
-        GradientState._reset_state()
+        state.AcceleratorState._reset_state(reset_partial_state=True)
+        state.GradientState._reset_state()
 
     reset()
     yield
