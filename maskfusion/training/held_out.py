@@ -89,7 +89,7 @@ class HeldOutMasks:
 
         Raises:
             TypeError: If ``closure`` returns no tensor of one number.
-            ValueError: If the loss does not depend on Omega.
+            ValueError: If the loss does not depend on any Omega.
             RuntimeError: If something has let Omega follow the training loss again.
         """
         if any(omega.requires_grad for omega in self._omegas):
@@ -100,7 +100,16 @@ class HeldOutMasks:
         with self._alone():
             loss = _expect_loss(closure())
             scaled = loss if scaler is None else scaler.scale(loss)
-            gradients = torch.autograd.grad(scaled, self._omegas, allow_unused=True, materialize_grads=True)
+            found: tuple[Tensor | None, ...] = torch.autograd.grad(scaled, self._omegas, allow_unused=True)
+            if all(gradient is None for gradient in found):
+                raise ValueError(
+                    "`closure` returned a loss that does not depend on any Omega, so none can move: run the masked network in it. Compiled by "
+                    "PyTorch 2.6, a network holds Omega as a constant: run it as it is, not compiled."
+                )
+            gradients = [
+                torch.zeros_like(omega) if gradient is None else gradient
+                for omega, gradient in zip(self._omegas, found, strict=True)
+            ]
             for omega, gradient in zip(self._omegas, self._processes.averaged(*gradients), strict=True):
                 omega.grad = gradient
             if scaler is None:

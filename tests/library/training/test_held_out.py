@@ -195,6 +195,10 @@ def test_autocast() -> None:
 
 
 @pytest.mark.unchecked
+@pytest.mark.skipif(
+    torch.__version__ < "2.7",
+    reason="compiled by PyTorch 2.6, a network holds Omega as a constant; `step` says so",
+)
 def test_a_compiled_network() -> None:
     torch._dynamo.reset()
     model = nn.Sequential(nn.Linear(3, 4), mf.ComplementaryMask(4), nn.Linear(4, 3))

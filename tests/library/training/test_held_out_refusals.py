@@ -79,6 +79,14 @@ CASES: list[Case] = [
         ),
     ),
     (
+        lambda: stepped(lambda: torch.ones((), requires_grad=True) * 2),
+        ValueError,
+        (
+            "`closure` returned a loss that does not depend on any Omega, so none can move: run the masked network in it. Compiled by PyTorch 2.6, "
+            "a network holds Omega as a constant: run it as it is, not compiled."
+        ),
+    ),
+    (
         let_go,
         RuntimeError,
         (
