@@ -45,6 +45,10 @@ def test_what_pypi_shows_leads_nowhere_but_to_the_web() -> None:
     assert all(block in shown for block in BLOCKS)
 
 
+def test_readme_is_read_in_a_few_minutes() -> None:
+    assert len(README.read_text(encoding="utf-8").split()) <= 900
+
+
 def test_readme_has_python_blocks() -> None:
     assert len(BLOCKS) >= 1
 
