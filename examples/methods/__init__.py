@@ -1,9 +1,10 @@
 """Methods by name. A new one is a file with a frozen dataclass and a line in `METHODS`."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from examples.errors import UserError
-from examples.methods.alone_first import AloneJoinedPooled, Joined, JoinedPooled, PooledExperts
+from examples.methods.alone_first import AloneFirst, AloneJoinedPooled, Joined, JoinedPooled, PooledExperts
 from examples.methods.base import Method
 from examples.methods.complementary_mask import MaskedFusion
 from examples.methods.concatenation import Concatenation
@@ -42,16 +43,34 @@ METHODS: dict[str, type[Method]] = {
 }
 
 
+JOINED = "joined+"
+"""Before the name of another method: this method, on encoders that were trained alone."""
+
+
 def create(name: str, arguments: Mapping[str, object]) -> Method:
     """Return a method by name.
 
     Args:
-        name: A key of `METHODS`.
-        arguments: The method's own arguments.
+        name: A key of `METHODS`; or `JOINED` and a key, for that method with the start and the schedule of `Joined`.
+        arguments: The method's own arguments; of both where it is joined.
 
     Raises:
         UserError: There is no such method; or an argument is unknown, missing or wrong; names it.
     """
-    if name not in METHODS:
-        raise UserError(f"`method` (='{name}') must be one of {sorted(METHODS)}.")
-    return build(METHODS[name], arguments, f"`arguments` of method '{name}'")
+    own = name.removeprefix(JOINED)
+    if own not in METHODS:
+        raise UserError(
+            f"`method` (='{name}') must be one of {sorted(METHODS)}, or '{JOINED}' and one of them."
+        )
+    kind = METHODS[own]
+    if own != name:
+        if issubclass(kind, AloneFirst | Unimodal):
+            raise UserError(
+                f"`method` (='{name}') joins '{own}', which must be a method that trains one network of all modalities at once."
+            )
+        kind = _joined(kind)
+    return build(kind, arguments, f"`arguments` of method '{name}'")
+
+
+def _joined(kind: type[Method]) -> type[Method]:
+    return dataclass(frozen=True)(type(f"Joined{kind.__name__}", (Joined, kind), {"__doc__": kind.__doc__}))

@@ -29,7 +29,7 @@ from examples.data.contract import UNSCORED, Batch, Samples
 from examples.errors import UserError
 from examples.methods.base import Method
 from examples.methods.processes import summed
-from examples.nets.heads import ClassificationHead
+from examples.nets.heads import SegmentationHead
 from examples.nets.model import FusionModel, FusionOutput
 from examples.recipes import LossWeights
 from maskfusion import LossTerms
@@ -70,8 +70,7 @@ class PMR(Method):
             raise UserError(
                 f"`modalities` (={list(model.channels)}) must be at least two for method 'pmr', which compares them."
             )
-        one_class = isinstance(model.head, ClassificationHead)
-        if not one_class:
+        if isinstance(model.head, SegmentationHead):
             raise UserError("`task` must be classification for method 'pmr': a sample needs one class.")
         model.add_module("prototypes", Prototypes(model.channels, model.classes))
 
