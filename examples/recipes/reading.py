@@ -42,7 +42,7 @@ def load_recipe(
 
     Each modality in its `alone` has a row first; then come the rows of its `comparison`, then those of the panels in its `panel`,
     one or a list. What else a panel sets, such as the optimiser, holds in place of what the recipe sets. ``alone: each`` is
-    every modality of the data.
+    every modality of the data. Where no panel says what the rows alone are, they are plain networks if the whole `comparison` is.
 
     Args:
         path: The file.
@@ -99,7 +99,8 @@ def _joined(own: Any, alone: Any, panels: Mapping[str, Mapping[str, Any]]) -> An
     if not isinstance(alone, list):
         raise UserError(f"`alone` (={alone!r}) must be a list of modalities, or '{_EACH}'.")
     row: dict[str, Any] = next(
-        (panel["alone"] for panel in panels.values() if "alone" in panel), {"method": "unimodal"}
+        (panel["alone"] for panel in panels.values() if "alone" in panel),
+        {"method": "unimodal", "quantise": _quantised(own)},
     )
     rows = {name: {**row, "arguments": {"modality": name, **row.get("arguments", {})}} for name in alone}
     places: dict[str, Mapping[str, Any]] = {"`comparison`": own}
@@ -110,6 +111,11 @@ def _joined(own: Any, alone: Any, panels: Mapping[str, Mapping[str, Any]]) -> An
             raise UserError(f"{place} has the rows {twice}, which are there already; rename them.")
         rows |= more
     return rows
+
+
+def _quantised(rows: Mapping[str, Any]) -> bool:
+    """Whether modalities alone have quantisers and decoders: only where rows that they are compared with have them too."""
+    return not rows or any(not isinstance(row, Mapping) or row.get("quantise", True) for row in rows.values())
 
 
 def _read(path: Path) -> dict[str, Any]:

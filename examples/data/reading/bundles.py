@@ -24,7 +24,7 @@ Values: TypeAlias = NDArray[Any] | Tensor
 
 ENDINGS = (".npz", ".npy", ".safetensors")
 _KINDS = {
-    "O": "Python objects, which are not read, as reading them runs code",
+    "O": "Python objects, which are not loaded, since loading them can run code",
     "V": "records",
     "c": "complex numbers",
     "M": "dates",
@@ -109,9 +109,11 @@ def open_bundle(place: Place) -> Bundle:
             raise UserError(
                 f"`root` (='{path}') is one array; name the folder that holds it and the others, --root {path.parent}."
             )
-    raise UserError(f"`root` (='{path}') must be {_WANTED}.")
+    table = " Of a table, save one array per modality: frame[columns].to_numpy()."
+    raise UserError(f"`root` (='{path}') must be {_WANTED}.{table if path.suffix.lower() in _TABLES else ''}")
 
 
+_TABLES = (".parquet", ".feather", ".csv", ".tsv", ".xlsx")
 _WANTED = "an .npz archive, a folder of .npy files, or a .safetensors file"
 
 

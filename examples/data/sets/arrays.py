@@ -146,7 +146,8 @@ def _sorted(
     for name in roles:
         if arrays[name].kind not in "biufUS":
             raise UserError(
-                f"'{name}' holds {arrays[name].holds} ({arrays[name].type}); it must hold whole numbers or texts."
+                f"'{name}', of type {arrays[name].type}, holds {arrays[name].holds}; it must hold whole numbers or texts. Save it again "
+                "as such, with .astype(int) or .astype(str)."
             )
     rows = {name: arrays[name].shape[0] if arrays[name].shape else 0 for name in (*roles, *names)}
     odd = {name: count for name, count in rows.items() if count != rows[label]}
@@ -156,8 +157,8 @@ def _sorted(
         )
     if odd:
         raise UserError(
-            f"'{label}' has {rows[label]:,} rows, a row for each sample, and other arrays have others: "
-            f"{listed(f'{name} {arrays[name].shape}' for name in odd)}. Mend them, or name the arrays to take: "
+            f"'{label}' has {rows[label]:,} rows, one per sample, and other arrays have more or fewer: "
+            f"{listed(f'{name} {arrays[name].shape}' for name in odd)}. Correct them, or list the arrays to use: "
             "--data_options.modalities '[...]'."
         )
     for name in names:
@@ -193,7 +194,7 @@ def _notes(
     counts = scored.bincount(minlength=len(data.classes))
     largest = _percent(float(counts.max()) / len(scored))
     unseen = listed(data.classes[number] for number in (counts == 0).nonzero().flatten().tolist())
-    each = "a sample" if data.task == "classification" else "a pixel"
+    each = "per sample" if data.task == "classification" else "per pixel"
     lines = [
         (bundle.path.resolve().name, f"{sum(parts.values()):,} samples"),
         (

@@ -194,8 +194,8 @@ def expect_numbers(name: str, stored: Stored) -> None:
     """
     if stored.kind not in "biuf":
         raise UserError(
-            f"'{name}' holds {stored.holds} ({stored.type}), and a modality must hold numbers. Save it as such, or name the "
-            "arrays to take: --data_options.modalities '[...]'."
+            f"'{name}', of type {stored.type}, holds {stored.holds}; a modality must hold numbers. Convert it to numbers and save it "
+            "again, or list the arrays to use: --data_options.modalities '[...]'."
         )
     if 0 in stored.shape:
         raise UserError(f"'{name}' is empty, its shape is {stored.shape}; leave it out.")

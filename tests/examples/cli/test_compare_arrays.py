@@ -37,7 +37,7 @@ def test_from_a_file_to_the_answer(wine: Path, capsys: pytest.CaptureFixture[str
     assert [line.rstrip() for line in lines[:5]] == [
         "wine.npz  178 samples",
         "split     98 to learn from, 27 to choose the epoch, 53 to test, drawn by seed",
-        "classes   3, one a sample; the most frequent has 39.8 %",
+        "classes   3, one per sample; the most frequent has 39.8 %",
         "acids     vector of 6",
         "colours   vector of 7",
     ]

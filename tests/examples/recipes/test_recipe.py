@@ -69,6 +69,22 @@ def test_modalities_alone_come_first_as_the_panel_has_them(tmp_path: Path):
         load_recipe(path)
 
 
+@pytest.mark.parametrize("name", ["arrays", "demo"])
+def test_modalities_alone_are_networks_of_the_kind_that_they_are_compared_with(name: str):
+    recipe = load_recipe(recipe_path(name), modalities=lambda _: ["pix", "fou"])
+    assert [row.method for row in recipe.comparison.values()][:2] == ["unimodal", "unimodal"]
+    assert {row.quantise for row in recipe.comparison.values()} == {False}
+
+
+def test_one_row_with_quantisers_is_enough_for_those_alone_to_have_them(tmp_path: Path):
+    path = tmp_path / "own.yaml"
+    path.write_text(
+        "data: mfeat\nalone: [pix]\nepochs: 7\n"
+        "comparison: {plain: {method: concatenation, quantise: false}, mine: {method: concatenation}}\n"
+    )
+    assert load_recipe(path).comparison["pix"].quantise
+
+
 def test_each_modality_of_the_data_has_a_row(tmp_path: Path):
     path = tmp_path / "own.yaml"
     path.write_text("data: mfeat\nalone: each\ncomparison: {mine: {method: concatenation}}\nepochs: 7\n")

@@ -92,7 +92,12 @@ def test_the_digest_is_of_the_content(tmp_path: Path):
         ("my.npz", b"text", "does not begin as a npz file does"),
         ("my.npz", b"PK\3\4 and no more", "is damaged or cut short"),
         ("my.safetensors", b"text", "is no safetensors file, or cut"),
-        ("my.csv", b"a,b", "must be an .npz archive, a folder of .npy files, or a .safetensors file"),
+        ("my.mat", b"a,b", "must be an .npz archive, a folder of .npy files, or a .safetensors file."),
+        (
+            "my.parquet",
+            b"PAR1",
+            "a .safetensors file. Of a table, save one array per modality: frame[columns].to_numpy().",
+        ),
         ("my.npy", b"text", "is one array; name the folder that holds it and the others"),
     ],
 )
@@ -137,7 +142,7 @@ def test_a_member_that_was_changed(tmp_path: Path):
 def test_objects_are_seen_and_never_read(tmp_path: Path):
     np.savez(tmp_path / "my.npz", a=np.array([{}, None], dtype=object))
     stored = open_bundle(Place(tmp_path / "my.npz")).arrays["a"]
-    assert stored.holds == "Python objects, which are not read, as reading them runs code"
+    assert stored.holds == "Python objects, which are not loaded, since loading them can run code"
     (tmp_path / "loose").mkdir()
     (tmp_path / "loose" / "a.npy").write_bytes(pickle.dumps([1, 2]))
     with pytest.raises(UserError, match="does not begin as a npy file does"):

@@ -121,7 +121,7 @@ def test_a_class_that_training_never_sees_is_named(tmp_path: Path):
     label = np.repeat(["oak", "elm", "ash"], 20)
     split = np.repeat(["train", "validation", "train", "test"], [20, 4, 16, 20])
     data = loaded(tmp_path, {**without(made(), "group"), "label": label, "split": split})
-    words = "3, one a sample; the most frequent has 55.6 %; not in the training part: ash"
+    words = "3, one per sample; the most frequent has 55.6 %; not in the training part: ash"
     assert dict(data.notes)["classes"] == words
 
 
@@ -199,17 +199,17 @@ OTHER = np.array([{}] * 60, dtype=object)
 RECORDS = np.zeros(60, dtype=[("x", "f4")])
 WRONG: list[tuple[dict[str, np.ndarray], dict[str, Any], str]] = [
     (without(made(), "label"), {}, r"has no array 'label', the class of each sample\. There: text \(60, 5\), sound .* --data_options\.label NAME"),
-    (changed(text=np.zeros((59, 5))), {}, r"'label' has 60 rows, .* text \(59, 5\)\. Mend them, or name the arrays to take: --data_options\.modalities"),
-    (changed(version=3), {}, r"'label' has 60 rows, .*: version \(\)\. Mend them"),
-    (changed(text=OTHER), {}, r"'text' holds Python objects, which are not read, as reading them runs code \(object\)"),
-    (changed(text=RECORDS), {}, r"'text' holds records"),
-    (changed(text=np.zeros(60, "datetime64[s]")), {}, r"'text' holds dates"),
-    (changed(text=np.zeros((60, 2), complex)), {}, r"'text' holds complex numbers \(complex128\), and a modality must hold numbers"),
-    (changed(text=["a"] * 60), {}, r"'text' holds texts \(<U1\), .*--data_options\.modalities"),
+    (changed(text=np.zeros((59, 5))), {}, r"'label' has 60 rows, .* text \(59, 5\)\. Correct them, or list the arrays to use: --data_options\.modalities"),
+    (changed(version=3), {}, r"'label' has 60 rows, .*: version \(\)\. Correct them"),
+    (changed(text=OTHER), {}, r"'text', of type object, holds Python objects, which are not loaded, since loading them can run code; a modality"),
+    (changed(text=RECORDS), {}, r"'text', of type .*, holds records"),
+    (changed(text=np.zeros(60, "datetime64[s]")), {}, r"'text', of type .*, holds dates"),
+    (changed(text=np.zeros((60, 2), complex)), {}, r"'text', of type complex128, holds complex numbers; a modality must hold numbers\. Convert it"),
+    (changed(text=["a"] * 60), {}, r"'text', of type <U1, holds texts; .*--data_options\.modalities"),
     (changed(text=np.zeros((60, 0))), {}, r"'text' is empty, its shape is \(60, 0\); leave it out"),
     (changed(type=np.zeros((60, 2))), {}, r"'type' cannot be the name of a modality, as PyTorch's modules have an attribute"),
     (changed(text=[[np.inf, 0.0]] * 60), {}, r"'text' holds a value that is infinite"),
-    (changed(label=OTHER), {}, r"'label' holds Python objects, .*\(object\); it must hold whole numbers or texts"),
+    (changed(label=OTHER), {}, r"'label', of type object, holds Python objects, .*; it must hold whole numbers or texts\. Save it again"),
     (changed(label=[1] * 60), {}, r"'label' must hold at least two classes; it holds \[1\] only\. There is nothing to tell apart"),
     (changed(label=np.arange(60)), {}, r"at least 3 samples, .* these have fewer: 0 \(1\), 1 \(1\), .* and 55 more\. .*To predict a number"),
     (changed(label=np.arange(60) / 2), {}, r"'label' must hold whole numbers or texts; it holds 0\.5 in row 1"),
