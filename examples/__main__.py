@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | report | probe | people | transfer | zeta | compact``."""
+"""The command line: ``python -m examples compare | train | show | data check | report | probe | people | transfer | zeta | compact | trade``."""
 
 import shlex
 import sys
@@ -22,6 +22,7 @@ COMMANDS = {
     "transfer": "Train rows from the weights of runs on other data, and from scratch, Table 6.",
     "zeta": "Turn the dials of made-up data, and see what zeta makes of it.",
     "compact": "Make the network of a trained run smaller, without its closed channels.",
+    "trade": "Make every network of a comparison smaller, and note sizes and times.",
     "report": "Write one page about runs: figures, pictures, sounds, numbers.",
 }
 """What each file of `cli/` does. Each has its `arguments()`, a parser, and `run(parsed, typed)`."""

@@ -1,5 +1,6 @@
 """``python -m examples compact``: make the network of a trained run smaller, and say what went."""
 
+from functools import partial
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
@@ -53,7 +54,7 @@ def run(parsed: Namespace, typed: str) -> int:
         )
     inputs = trained.first_of_test(parsed.batch)
     small = mf.compact(trained.model, inputs, entry="prediction")
-    before, after = milliseconds([trained.model, small], inputs, calls=_CALLS)
+    before, after = milliseconds([partial(trained.model, inputs), partial(small, inputs)], calls=_CALLS)
     lines = [
         f"{typed}\n",
         str(small.report),

@@ -15,6 +15,8 @@ from examples.methods.mmpareto import MMPareto
 from examples.methods.modality_dropout import ModalityDropout
 from examples.methods.ogm import OGM
 from examples.methods.pmr import PMR
+from examples.methods.pruned import Pruned
+from examples.methods.steered_mask import SteeredMask
 from examples.methods.uniform_losses import MaskedUniformLosses, UniformLosses
 from examples.methods.unimodal import MaskedUnimodal, Unimodal
 from examples.methods.weakest_first import WeakestFirst
@@ -40,6 +42,8 @@ METHODS: dict[str, type[Method]] = {
     "joined": Joined,
     "joined_pooled": JoinedPooled,
     "alone_joined_pooled": AloneJoinedPooled,
+    "steered_mask": SteeredMask,
+    "pruned": Pruned,
 }
 
 

@@ -1,7 +1,7 @@
 """A recipe: everything that decides the numbers of a comparison."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import field, replace
+from dataclasses import asdict, field, replace
 from itertools import product
 from typing import Annotated, Any, Literal, TypeAlias
 
@@ -9,12 +9,12 @@ from pydantic import Field, NonNegativeFloat, NonNegativeInt, PositiveFloat, Pos
 from pydantic.dataclasses import dataclass
 
 from examples.errors import UserError
-from examples.typed import KNOWN_KEYS, explained
+from examples.typed import KNOWN_KEYS, build, explained
 
 Value: TypeAlias = bool | int | float | str
 ROW_SETTINGS = ("epochs", "optimizer", "learning_rate", "mask_learning_rate", "weight_decay", "gradient_clip")
 """Keys of a recipe that a row may set for itself: how it is trained. What it is measured on is the same for all."""
-_ARGUMENT = "arguments."
+_ARGUMENT, _NETWORK = "arguments.", "network."
 
 
 @dataclass(frozen=True, config=KNOWN_KEYS)
@@ -91,7 +91,7 @@ class Row:
         method: A name that `examples.methods` knows.
         quantise: Whether each modality has a quantiser and a decoder, so L_code and L_recons too.
         arguments: Arguments of the method.
-        settings: Keys of the recipe that are different for this row, any of `ROW_SETTINGS`.
+        settings: Keys of the recipe that are different for this row, any of `ROW_SETTINGS`, or ``network.NAME`` for a size.
         tune: Settings to try before the seeds are run, key to values: a key of the recipe, or ``arguments.NAME`` of the
             method. All combinations are tried; the one with the lowest validation task loss is used.
     """
@@ -105,10 +105,10 @@ class Row:
     def __post_init__(self) -> None:
         """Refuse what a row cannot set, and keys without values."""
         for key in (*self.settings, *(key for key in self.tune if not key.startswith(_ARGUMENT))):
-            if key not in ROW_SETTINGS:
+            if key not in ROW_SETTINGS and not key.startswith(_NETWORK):
                 raise UserError(
-                    f"`settings` and `tune` of a row have the unknown key '{key}'; they know {list(ROW_SETTINGS)}, and "
-                    f"`tune` also {_ARGUMENT}NAME."
+                    f"`settings` and `tune` of a row have the unknown key '{key}'; they know {list(ROW_SETTINGS)} and "
+                    f"{_NETWORK}NAME, and `tune` also {_ARGUMENT}NAME."
                 )
         empty = [key for key, values in self.tune.items() if not values]
         if empty:
@@ -207,9 +207,11 @@ class Recipe:
             trial: One of its `trials`.
 
         Raises:
-            UserError: A setting of the row, or of the trial, is no value of that key.
+            UserError: A setting of the row, or of the trial, is no value of that key, or its network has no such size.
         """
-        row = self.comparison[name].chosen(trial or {})
-        own: dict[str, Any] = row.settings
-        with explained(Recipe, f"Row '{name}'"):
-            return replace(self, comparison={name: replace(row, settings={})}, **own)
+        row, where = self.comparison[name].chosen(trial or {}), f"Row '{name}'"
+        own: dict[str, Any] = {key: value for key, value in row.settings.items() if key in ROW_SETTINGS}
+        sizes = {key.removeprefix(_NETWORK): value for key, value in row.settings.items() if key not in own}
+        network = build(Network, {**asdict(self.network), **sizes}, where) if sizes else self.network
+        with explained(Recipe, where):
+            return replace(self, comparison={name: replace(row, settings={})}, network=network, **own)

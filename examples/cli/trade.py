@@ -1,0 +1,79 @@
+"""``python -m examples trade``: make every network of a comparison smaller, and write down what is left of it."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from jsonargparse import ArgumentParser, Namespace
+from rich.console import Console
+
+from examples.cli.options import add_place_arguments, parsed_place
+from examples.errors import UserError
+from examples.results import Results
+from examples.results.origin import machine, versions
+from examples.run.folder import RunFolder
+from examples.run.hardware import instructions
+from examples.trade.records import TradeResults
+
+_FILE = "trade.json"
+
+
+def arguments() -> ArgumentParser:
+    """Return the parser of the command's own arguments."""
+    parser = ArgumentParser()
+    parser.add_argument(
+        "comparison", type=Path, help="Folder that `compare --keep` wrote, such as runs/NAME."
+    )
+    add_place_arguments(parser)
+    parser.add_argument(
+        "--output",
+        type=Path | None,
+        default=None,
+        help="Folder to write to (default: that of the comparison).",
+    )
+    parser.add_argument("--batch", type=int, default=32, help="How many samples are in a call that is timed.")
+    parser.add_argument("--calls", type=int, default=30, help="How many calls of each network are timed.")
+    return parser
+
+
+def run(parsed: Namespace, typed: str) -> int:
+    """Run the command and return the exit status.
+
+    Args:
+        parsed: Arguments from the parser.
+        typed: The whole command, for the record.
+
+    Raises:
+        UserError: There is no comparison, its checkpoints were not kept, or an argument is wrong; says what.
+    """
+    from examples.run.trained import Trained, load_trained  # noqa: PLC0415 - takes seconds
+    from examples.trade.measure import measure  # noqa: PLC0415
+
+    for name, least in (("batch", 2), ("calls", 1)):
+        if parsed[name] < least:
+            raise UserError(f"`{name}` (={parsed[name]}) must be at least {least}.")
+    start, console, place = time.perf_counter(), Console(), parsed_place(parsed)
+    results = Results.read(parsed.comparison / "results.json")
+    runs = [(run.row, run.seed) for run in results.runs]
+
+    def trained() -> Iterator[Trained]:
+        for row, seed in runs:
+            yield load_trained(RunFolder(parsed.comparison / row / f"seed-{seed}"), place)
+
+    def tell(one: Trained) -> None:
+        console.print(f"{one.row}, seed {one.seed}", highlight=False, soft_wrap=True)
+
+    sizes = measure(trained(), batch=parsed.batch, calls=parsed.calls, tell=tell)
+    path = (parsed.comparison if parsed.output is None else parsed.output) / _FILE
+    TradeResults(
+        data=results.data,
+        batch=parsed.batch,
+        calls=parsed.calls,
+        command=typed,
+        versions=versions(),
+        machine=machine(1, instructions()),
+        seconds=time.perf_counter() - start,
+        sizes=sizes,
+    ).write(path)
+    console.print(f"In {path}", highlight=False, soft_wrap=True)
+    return 0
