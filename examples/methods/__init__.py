@@ -68,7 +68,7 @@ def create(name: str, arguments: Mapping[str, object]) -> Method:
         )
     kind = METHODS[own]
     if own != name:
-        if issubclass(kind, AloneFirst | Unimodal):
+        if issubclass(kind, AloneFirst | Pruned | Unimodal):
             raise UserError(
                 f"`method` (='{name}') joins '{own}', which must be a method that trains one network of all modalities at once."
             )

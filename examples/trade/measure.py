@@ -74,7 +74,8 @@ def open_channels(trained: Trained) -> dict[str, int]:
     model = trained.model
     if model.mask is None:
         return dict(model.channels)
-    return {name: int(kept.sum()) for name, kept in model.mask.split(model.mask.kept[None]).items()}
+    parts = model.mask.kept.split(list(model.channels.values()))
+    return {name: int(kept.sum()) for name, kept in zip(model.channels, parts, strict=True)}
 
 
 def _shrunk(trained: Trained, batch: int) -> _Small:

@@ -7,7 +7,7 @@ import pytest
 from examples.data import DATA_SETS
 from examples.errors import UserError
 from examples.methods import create
-from examples.recipes import FOLDER, Recipe, Row, load_recipe, recipe_path
+from examples.recipes import FOLDER, Network, Recipe, Row, load_recipe, recipe_path
 
 
 @pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
@@ -134,6 +134,28 @@ def test_trials_are_all_combinations_and_change_what_they_name():
     assert (fixed.optimizer, fixed.comparison["a"].settings) == ("sgd", {})
 
 
+def test_a_row_may_have_a_network_of_its_own():
+    row = Row("concatenation", settings={"epochs": 7, "network.latent": 8, "network.encoder": "plain"})
+    recipe = Recipe("mfeat", {"a": row, "b": Row("concatenation")}, network=Network(width=12))
+    own = recipe.of_row("a")
+    assert own.network == Network(width=12, latent=8, encoder="plain")
+    assert (own.epochs, own.comparison["a"].settings) == (7, {})
+    assert recipe.of_row("b").network == recipe.network
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("latnet", 8, r"^Row 'a': It has the unknown key 'latnet'; did you mean 'latent'\?$"),
+        ("latent", 0, r"^Row 'a': `latent` \(=0\) must be above 0\.$"),
+    ],
+)
+def test_no_such_network(key: str, value: int, message: str):
+    recipe = Recipe("mfeat", {"a": Row("concatenation", settings={f"network.{key}": value})})
+    with pytest.raises(UserError, match=message):
+        recipe.of_row("a")
+
+
 def test_every_data_set_has_a_recipe():
     assert {recipe_path(name) for name in DATA_SETS} <= set(FOLDER.glob("*.yaml"))
 
@@ -178,7 +200,7 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
         ),
         (
             "panel: all",
-            r"`panel` \(='all'\) must be one of \['hurts', 'paper', 'paper-rivals', 'published', .*'study', 'sweep'\]",
+            r"`panel` \(='all'\) must be one of \['hurts', 'paper', 'paper-rivals', 'published', .*'study', 'sweep', 'trade'\]",
         ),
         ("alone: pix", r"`alone` \(='pix'\) must be a list of modalities"),
     ],
