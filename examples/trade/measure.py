@@ -74,7 +74,7 @@ def open_channels(trained: Trained) -> dict[str, int]:
     model = trained.model
     if model.mask is None:
         return dict(model.channels)
-    parts = model.mask.kept.split(list(model.channels.values()))
+    parts = torch.split(model.mask.kept, list(model.channels.values()))
     return {name: int(kept.sum()) for name, kept in zip(model.channels, parts, strict=True)}
 
 

@@ -244,7 +244,15 @@ def test_nothing_to_fit():
 
 JOINABLE = sorted(
     set(METHODS)
-    - {"unimodal", "masked_unimodal", "joined", "joined_pooled", "pooled_experts", "alone_joined_pooled"}
+    - {
+        "unimodal",
+        "masked_unimodal",
+        "joined",
+        "joined_pooled",
+        "pooled_experts",
+        "alone_joined_pooled",
+        "pruned",
+    }
 )
 
 

@@ -174,7 +174,9 @@ def test_impossible_arguments():
         create("pruned", {"by": "weight"})
     with pytest.raises(UserError, match=r"`mask_weight` \(=0.0\) must be above 0"):
         create("steered_mask", {"mask_weight": 0.0})
-    with pytest.raises(UserError, match=r"joins 'pruned', which must be a method that trains one network of all mod"):
+    with pytest.raises(
+        UserError, match=r"joins 'pruned', which must be a method that trains one network of all mod"
+    ):
         create("joined+pruned", {})
 
 
