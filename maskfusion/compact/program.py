@@ -188,11 +188,15 @@ def expect_plain(output: Any) -> None:
 
 
 def _normalise(program: Program) -> None:
-    """Say splits as slices, and batch norm as one operation; leave checks of types out."""
+    """Say splits as slices, and batch norm as one operation; leave out checks of types, and the copies that dropout makes."""
     graph = program.graph
     replaced: dict[Node, Node] = {}
     for node in list(graph.nodes):
         if node.target in CHECKS:
+            graph.erase_node(node)
+        elif node.target is ATEN.clone.default and not node.kwargs and node.args[0] not in program.inputs:
+            node.replace_all_uses_with(node.args[0])
+            replaced[node] = node.args[0]
             graph.erase_node(node)
         elif node.target is operator.getitem and isinstance(node.args[0], Node):
             source, place = node.args
@@ -203,6 +207,8 @@ def _normalise(program: Program) -> None:
                 node.replace_all_uses_with(new)
                 replaced[node] = new
                 graph.erase_node(node)
+                if not source.users:
+                    graph.erase_node(source)
     program.output = fx.map_arg(program.output, lambda node: replaced.get(node, node))
 
 

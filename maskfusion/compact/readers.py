@@ -37,7 +37,7 @@ class Reader(Rule):
         if constants is None or not constants[0].all() or (_pads(node) and constants[1].any()):
             return None
         added = _added(node, constants, analysis)
-        bias = _parts(node).bias
+        bias = parts_of(node).bias
         if bias is not None and bias not in analysis.program.fixed:
             return None
         value = added if bias is None else added + analysis.program.value(bias).detach().cpu().double()
@@ -45,7 +45,7 @@ class Reader(Rule):
 
     @override
     def needs(self, node: Node, wanted: Need, analysis: Analysis) -> Asked:
-        parts = _parts(node)
+        parts = parts_of(node)
         for arg in (parts.weight, parts.bias):
             if arg is not None:
                 yield arg, None
@@ -57,7 +57,7 @@ class Reader(Rule):
 
     @override
     def write(self, node: Node, wanted: Need, writer: "Writer") -> Written:
-        parts, dim = _parts(node), _dim(node)
+        parts, dim = parts_of(node), _dim(node)
         constants = self._constants(node, writer.analysis)
         if constants is not None and (constants[0].all() or not constants[0].any()):
             constants = None
@@ -81,7 +81,7 @@ class Reader(Rule):
         node: Node, analysis: Analysis
     ) -> tuple[Bool[Tensor, " channels"], Float[Tensor, " channels"]] | None:
         """Channels that the layer need not read, and their values; None where it must read all."""
-        parts = _parts(node)
+        parts = parts_of(node)
         found = analysis.known.get(parts.source)
         if found is None or found.dim != _dim(node) or parts.weight not in analysis.program.fixed:
             return None
@@ -93,7 +93,7 @@ class Depthwise(Rule):
 
     @override
     def known(self, node: Node, analysis: Analysis) -> Known | None:
-        parts = _parts(node)
+        parts = parts_of(node)
         found = analysis.values_along(parts.source, 1)
         fixed = [part for part in (parts.weight, parts.bias) if part is not None]
         if found is None or any(part not in analysis.program.fixed for part in fixed):
@@ -116,7 +116,7 @@ class Depthwise(Rule):
     def write(self, node: Node, wanted: Need, writer: "Writer") -> Written:
         if wanted is None or wanted.dim != 1:
             return writer.again(node), None
-        parts = _parts(node)
+        parts = parts_of(node)
         weight, bias = (
             writer.rows(parts.weight, wanted.mask),
             parts.bias and writer.rows(parts.bias, wanted.mask),
@@ -140,15 +140,16 @@ class Embedding(Rule):
 
 def reads(node: Node) -> Rule:
     """The rule of a convolution, by its groups."""
-    rest = _parts(node).rest
+    rest = parts_of(node).rest
     groups = rest[3] if len(rest) > 3 else 1
     if groups == 1:
         return Reader()
-    channels = shape_of(_parts(node).source)[1]
-    return Depthwise() if groups == channels == shape_of(_parts(node).weight)[0] else Rule()
+    channels = shape_of(parts_of(node).source)[1]
+    return Depthwise() if groups == channels == shape_of(parts_of(node).weight)[0] else Rule()
 
 
-def _parts(node: Node) -> Parts:
+def parts_of(node: Node) -> Parts:
+    """What a linear layer or a convolution is called with."""
     source, weight, *others = cast("tuple[Any, ...]", node.args)
     bias, *rest = others or [None]
     return Parts(source, weight, bias, tuple(rest))
@@ -162,7 +163,7 @@ def _dim(node: Node) -> int:
 def _pads(node: Node) -> bool:
     if node.target not in CONVOLUTIONS:
         return False
-    rest = _parts(node).rest
+    rest = parts_of(node).rest
     padding: Any = rest[1] if len(rest) > 1 else node.kwargs.get("padding", 0)
     if isinstance(padding, str):
         return padding != "valid"
@@ -178,7 +179,7 @@ def _of_closed(weight: Tensor, constants: tuple[Tensor, Tensor]) -> Float[Tensor
 
 
 def _added(node: Node, constants: tuple[Tensor, Tensor], analysis: Analysis) -> Float[Tensor, " out"]:
-    weight = analysis.program.value(_parts(node).weight)
+    weight = analysis.program.value(parts_of(node).weight)
     return (
         _of_closed(weight, constants).flatten(1).sum(1) if weight.ndim > 2 else _of_closed(weight, constants)
     )

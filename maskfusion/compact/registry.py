@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from maskfusion.compact.moving import MOVING
+from maskfusion.compact.norm import BatchNorm
 from maskfusion.compact.program import ATEN, Node
 from maskfusion.compact.readers import CONVOLUTIONS, Embedding, Reader, reads
 from maskfusion.compact.rules import ByChannel, Pointwise, Rule
@@ -21,7 +22,8 @@ UNTAGGED = (
 RULES: Mapping[Any, Rule] = {
     **MOVING,
     **dict.fromkeys(UNTAGGED, Pointwise()),
-    **dict.fromkeys((ATEN.batch_norm.default, ATEN.prelu.default), ByChannel()),
+    ATEN.batch_norm.default: BatchNorm(),
+    ATEN.prelu.default: ByChannel(),
     ATEN.cat.default: Cat(),
     ATEN.slice.Tensor: Slice(),
     ATEN.linear.default: Reader(),

@@ -115,7 +115,7 @@ class Pointwise(Rule):
 
 
 class ByChannel(Rule):
-    """An operation along dimension 1 with a number or several for each channel: batch norm in evaluation, ``nn.PReLU``."""
+    """An operation along dimension 1 with a number or several for each channel: ``nn.PReLU``, batch norm in evaluation."""
 
     @override
     def known(self, node: Node, analysis: Analysis) -> Known | None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from itertools import chain
 from itertools import count as counting
+from operator import attrgetter
 from typing import Any, cast
 
 import torch
@@ -11,8 +12,10 @@ from torch import Tensor, fx, nn
 from maskfusion._typing import Bool
 from maskfusion.compact.channels import Analysis, Need, Open, Rules, nodes_in, shape_of
 from maskfusion.compact.program import ATEN, Node, Program
-from maskfusion.compact.readers import Parts
+from maskfusion.compact.readers import CONVOLUTIONS, Parts
 
+UNSAVED = (*CONVOLUTIONS, ATEN.linear.default, ATEN.batch_norm.default, ATEN.add.Tensor)
+"""Operations that make new memory, and whose gradient does not need what they made."""
 HEARD = "maskfusion_heard"
 """Where an operation of the smaller program says which inputs it depends on."""
 
@@ -52,6 +55,15 @@ class Writer:
         returned = [self.whole(node) for node in nodes_in(program.output)]
         self.graph.output(returned[0] if isinstance(program.output, Node) else tuple(returned))
         self.graph.eliminate_dead_code()
+        self._reuse_memory()
+
+    def _reuse_memory(self) -> None:
+        """ReLU in place, where nothing else reads what it changes and no gradient needs it."""
+        for node in self.graph.nodes:
+            if node.target is ATEN.relu.default:
+                (source,) = node.args
+                if source.target in UNSAVED and len(source.users) == 1:
+                    node.target = ATEN.relu_.default
 
     def mapped(self, value: Any) -> Any:
         """Nested collections, their nodes replaced by those of the smaller program with all their channels."""
@@ -210,6 +222,31 @@ class Writer:
         name, bias = self.program.constants[parts.bias]
         own = bias.detach().cpu().double()
         return self.stored(name, ((own if rows is None else own[rows]) + added).to(bias), bias)
+
+    def replaced(self, parts: Parts, weight: Tensor, bias: Tensor) -> tuple[Node, Node]:
+        """Another weight and bias in place of those that a layer has stored."""
+        old = self.stored_at(parts.weight)
+        kept = self._instead(parts.weight, weight.to(old))
+        if parts.bias is not None:
+            return kept, self._instead(parts.bias, bias.to(old))
+        name = str(parts.weight.target).removesuffix("weight") + "bias"
+        return kept, self.stored(name, bias.to(old), old)
+
+    def _instead(self, node: Node, value: Tensor) -> Node:
+        """Store another value; under the same name, unless somebody else reads that."""
+        old, name = self.stored_at(node), str(node.target)
+        if len(node.users) > 1:
+            return self.stored(name, value, old)
+        way, _, last = name.rpartition(".")
+        new = nn.Parameter(value, old.requires_grad) if isinstance(old, nn.Parameter) else value
+        setattr(self.root.get_submodule(way), last, new)
+        for pairs in self._stored.values():
+            pairs[:] = [(each, new if each is node else tensor) for each, tensor in pairs]
+        return node
+
+    def stored_at(self, node: Node) -> Tensor:
+        """What the smaller network stores at a node."""
+        return cast("Tensor", attrgetter(str(node.target))(self.root))
 
     def with_ones(self, source: Node) -> Node:
         """A source with one more channel, of ones."""

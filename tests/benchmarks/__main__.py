@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from rich.console import Console
 
-from tests.benchmarks import hooks, report, small
+from tests.benchmarks import compacted, hooks, report, small
 from tests.benchmarks.contenders import (
     CODEBOOKS,
     MASKS,
@@ -68,7 +68,7 @@ def main() -> None:
             console.print(report.operations(profiles))
         met += targets(group, entries, changed_by_bf16(group, options.device) if group in SHAPES else None)
     if options.device == "cpu":
-        met.append(hooks.target())
+        met += [hooks.target(), *compacted.targets(options.rounds, options.threads)]
     for table in (report.floors(floors), report.goals(met)):
         if table.row_count:
             console.print(table)
