@@ -4,12 +4,14 @@ In your own training loop::
 
     import maskfusion as mf
 
-    model.fusion = mf.ComplementaryMask({"image": 64, "audio": 64}, fusion=model.fusion)
+    example = next(iter(loader))[0]  # what the model is called with, by name
+    mask = mf.attach(model, {"image": "image_encoder", "audio": "audio_encoder"}, example)
     tracker = mf.ComplementarityTracker(model)
     for x, y in loader:
-        loss = criterion(model(x), y) + 1e-3 * model.fusion.penalty()
+        loss = criterion(model(**x), y) + 1e-3 * mask.penalty()
         ...
-    tracker.update(); print(tracker.zeta())
+    tracker.update()
+    print(tracker)
 """
 
 from maskfusion import contribution as contribution

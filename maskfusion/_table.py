@@ -1,6 +1,15 @@
-"""Tables that are printed."""
+"""Tables that are printed, and the sentences below them."""
 
+import textwrap
 from collections.abc import Sequence
+
+COLUMNS = 100
+"""Width that what is printed fits."""
+
+
+def wrapped(sentence: str) -> str:
+    """Break a sentence into lines that fit."""
+    return "\n".join(textwrap.wrap(sentence, COLUMNS, break_long_words=False, break_on_hyphens=False))
 
 
 def aligned(rows: Sequence[Sequence[str]], words: int = 1) -> list[str]:

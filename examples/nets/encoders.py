@@ -108,9 +108,10 @@ class PlainEncoder(nn.Module):
         channels, *sizes = shape
         rank = len(sizes)
         halvings = max((size - 1).bit_length() for size in sizes)
+        # The mean counts as further halvings, which a decoder can undo.
         self.grids: Grids = tuple(
             tuple(-(-size // 2**step) for size in sizes) for step in range(max(halvings, 1) + 1)
-        )  # the mean as further halvings, which is what a decoder can undo
+        )
         widths = [network.width, *[2 * network.width] * network.plain_layers][: network.plain_layers - 1]
         layers: list[nn.Module] = []
         for before, after in pairwise([channels, *widths, network.latent]):

@@ -75,7 +75,7 @@ class FusionModel(nn.Module):
         network: Sizes.
         quantise: Whether there are quantisers and decoders.
         target_shape: Shape of one sample's target, ``samples.target.shape[1:]``: nothing for one class per sample,
-            ``(height, width)`` for one a pixel.
+            ``(height, width)`` for one per pixel.
     """
 
     def __init__(

@@ -27,7 +27,7 @@ def informedness(confusion: Table) -> Table:
 
 
 def answers(classes: NDArray[np.int64], target: NDArray[np.int64], count: int) -> Table:
-    """Return the confusion of one answer a sample, ``(count, count)``.
+    """Return the confusion of one answer per sample, ``(count, count)``.
 
     Args:
         classes: Answers, ``(samples,)``.

@@ -11,7 +11,7 @@ FORMAT: Literal[1] = 1
 
 @dataclass(frozen=True, config=WRITTEN)
 class Raters:
-    """What people know of the clips of one test part. Lists have a number a class, see `examples.people.informed.informedness`.
+    """What people know of the clips of one test part. Lists have one number per class, see `examples.people.informed.informedness`.
 
     Args:
         seed: Seed that drew the test part.
@@ -36,8 +36,8 @@ class Network:
         row: Row of the run.
         seed: Seed of the run.
         modalities: What it is given, in order.
-        informed: Informedness of its answers, a number a class.
-        shapley: Shapley values of that, by modality, a number a class, absent modalities at zero, their mean; empty for one
+        informed: Informedness of its answers, one number per class.
+        shapley: Shapley values of that, by modality, one number per class, absent modalities at zero, their mean; empty for one
             modality.
         kept: Open channels of each modality in percent of its own, Eq. 6; empty without a mask.
         zeta: Zeta, Eq. 7; None without a mask, and where it is undefined.

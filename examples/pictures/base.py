@@ -57,7 +57,7 @@ def limits(values: Values, axis: tuple[int, ...] | None = None) -> tuple[Values,
 
 
 def png(values: NDArray[np.floating[Any]], **how: Any) -> bytes:
-    """Return an image file, a pixel a value.
+    """Return an image file, one pixel per value.
 
     Args:
         values: ``(height, width)``, or ``(height, width, 3 or 4)`` from 0 to 1.

@@ -62,10 +62,10 @@ def labels_of(data: MultimodalData, part: str) -> dict[str, Numbers]:
     """Return the side labels of a part and its targets.
 
     Raises:
-        UserError: There is no such part, or a target is not one class a sample.
+        UserError: There is no such part, or a target is not one class per sample.
     """
     if data.task != "classification":
-        raise UserError(f"`data` (='{data.name}') must have one class a sample; its task is {data.task}.")
+        raise UserError(f"`data` (='{data.name}') must have one class per sample; its task is {data.task}.")
     parts = [samples for samples, _ in parts_of(data, part)]
     labels = {name: np.concatenate([each.labels[name].numpy() for each in parts]) for name in parts[0].labels}
     target = np.concatenate([each.target.numpy() for each in parts])

@@ -59,6 +59,11 @@ def load_recipe(
     if alone == _EACH:
         rest = _made(path, values, changes or {}, [])
         alone = [] if modalities is None else list(modalities(rest))
+        if len(alone) == 1:
+            raise UserError(
+                f"The data has one modality, {alone}, and recipe '{path.stem}' compares each alone with all of them joined: it needs two "
+                f"or more."
+            )
         clash = sorted(set(alone) & set(rest.comparison))
         if clash:
             raise UserError(

@@ -69,7 +69,7 @@ def project(trained: Trained, *, most: int = 400) -> Space | None:
 
 
 def words_of_labels(trained: Trained, positions: NDArray[np.int64]) -> dict[str, list[str]]:
-    """Return the class, where there is one a sample, and the labels of samples of the test part, as words."""
+    """Return the class, where there is one per sample, and the labels of samples of the test part, as words."""
     test, classes = trained.data.test, trained.data.classes
     words = {
         name: [_said(name, int(value), trained.data.values.get(name)) for value in values[positions]]

@@ -12,15 +12,15 @@ from examples.report.elements import Figure, Table, cell
 from examples.report.gallery import Gallery, galleries
 from examples.report.measure import Measured, measure
 from examples.report.outcome import confused, mistakes, probes, worth
+from examples.report.savings import Savings, savings
 from examples.report.space import Space, project
-from examples.report.spared import Spared, spared
 from examples.report.subjects import Subject, metric_name
 from examples.run.folder import RECIPE_ONLY
 
 SECTIONS = {
     "channels": "What the mask keeps open",
     "worth": "What each modality is worth",
-    "spared": "What the closed channels spare",
+    "savings": "What the closed channels save",
     "galleries": "Inside the channels",
     "space": "Map of the features",
     "probes": "Probes",
@@ -43,7 +43,7 @@ class View:
         summary: The few numbers that come first: words, value.
         channels: Figures of the mask over training.
         worth: Figure and table of what each modality is worth.
-        spared: The smaller network, in numbers.
+        savings: The smaller network, in numbers.
         galleries: Pictures from the parts of the channels.
         space: Map of the features.
         probes: Results of the probes.
@@ -65,7 +65,7 @@ class View:
     summary: list[tuple[str, str]]
     channels: list[Figure]
     worth: tuple[Figure, Table] | None
-    spared: Spared | None
+    savings: Savings | None
     galleries: list[Gallery]
     space: Space | None
     probes: Table | None
@@ -102,7 +102,7 @@ def view(subject: Subject, number: int, *, root: str | None, samples: int) -> Vi
         summary=_summary(subject),
         channels=channels_over_training(subject),
         worth=worth(measured, subject.zeta),
-        spared=spared(trained),
+        savings=savings(trained),
         galleries=[] if trained is None else galleries(trained, samples=samples),
         space=None if trained is None else project(trained),
         probes=probes(subject),
@@ -175,7 +175,7 @@ def _reasons(subject: Subject) -> dict[str, str]:
             "The checkpoint of this run is not there, so its network cannot be looked at. `train` keeps it, `compare` with "
             "--keep."
         )
-        return dict.fromkeys(("worth", "spared", "galleries", "space", "mistakes"), lacking)
+        return dict.fromkeys(("worth", "savings", "galleries", "space", "mistakes"), lacking)
     reasons, model = {}, subject.trained.model
     if not model.decoders:
         reasons["galleries"] = (
@@ -184,7 +184,7 @@ def _reasons(subject: Subject) -> dict[str, str]:
         )
     if model.mask is None:
         reasons["channels"] = "This run has no mask: every channel is open."
-        reasons["spared"] = "This run has no mask, and so no smaller network."
+        reasons["savings"] = "This run has no mask, and so no smaller network."
         reasons["space"] = (
             "This run has no mask, which would tell complementary channels from contradictory ones."
         )

@@ -103,7 +103,7 @@ def _gate_of_features(mask: ComplementaryMask) -> Float[Tensor, " channels"]:
         )
     if not hasattr(mask, "channel_dim"):
         raise ValueError(
-            f"`mask` ({mask.extra_repr()}) must have its channels along one dimension at all of its places. Give the network: "
+            f"`mask` ({', '.join(mask._at())}) must have its channels along one dimension at all of its places. Give the network: "
             f"`compact(model, example)`."
         )
     if mask.channel_dim not in {1, -1}:

@@ -9,7 +9,7 @@ from maskfusion.contribution.absence import named
 from maskfusion.mask.arguments import names_by_position, takes
 
 Call = Callable[[nn.Module, dict[str, Any]], Tensor]
-"""``(model, inputs by name) -> predictions``, one a sample. An input that is not given is None."""
+"""``(model, inputs by name) -> predictions``, one per sample. An input that is not given is None."""
 
 
 def by_mapping(model: nn.Module, inputs: dict[str, Any]) -> Any:

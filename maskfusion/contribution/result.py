@@ -1,13 +1,13 @@
 """The result of measuring contributions: numbers, a table, a dict."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from typing_extensions import override
 
-from maskfusion._table import aligned
+from maskfusion._table import COLUMNS, aligned, wrapped
 from maskfusion.contribution.shapley import Coalition
 
 NOTICEABLE = 0.02, 0.1
@@ -138,16 +138,35 @@ class Contributions:
             "without": self._cells(self.without),
             "utilisation": self._cells(self.utilisation),
         }
-        for path, shares in self.kept.items():
-            columns[_of("open %", path)] = self._cells(shares, ".1f")
         score = f"{self.metric} {self.with_all:.4f} with all modalities, {self.with_none:.4f} with none ({self.absent})"
+        opened = {_of("open %", path): self._cells(shares, ".1f") for path, shares in self.kept.items()}
+        lines = [score, *_table({**columns, **opened})]
         zetas = [f"{_of('zeta', path)} {zeta:.4f}" for path, zeta in self.zeta.items()]
-        lines = [[head, *cells] for head, cells in columns.items()]
-        return "\n".join([score, *aligned(list(zip(*lines, strict=True))), *zetas, *self.contradictions])
+        if max(map(len, lines)) > COLUMNS:  # the masks in a table of their own, one per line
+            masks = {"open %": list(self.kept)}
+            masks |= {
+                name: self._cells(
+                    {path: shares[name] for path, shares in self.kept.items() if name in shares},
+                    ".1f",
+                    self.kept,
+                )
+                for name in self.modalities
+            }
+            masks["zeta"] = self._cells(self.zeta, among=self.kept)
+            lines, zetas = [score, *_table(columns), *_table(masks)], []
+        return "\n".join([*lines, *zetas, *map(wrapped, self.contradictions)])
 
-    def _cells(self, numbers: dict[str, float], form: str = ".4f") -> list[str]:
-        """One number per modality; a dash for one that a mask does not know."""
-        return [format(numbers[name], form) if name in numbers else "-" for name in self.modalities]
+    def _cells(
+        self, numbers: dict[str, float], form: str = ".4f", among: Iterable[str] | None = None
+    ) -> list[str]:
+        """One number per modality, or per name among others; a dash where there is none."""
+        names = self.modalities if among is None else among
+        return [format(numbers[name], form) if name in numbers else "-" for name in names]
+
+
+def _table(columns: Mapping[str, Sequence[str]]) -> list[str]:
+    """Lines of a table, given by its columns."""
+    return aligned(list(zip(*([head, *cells] for head, cells in columns.items()), strict=True)))
 
 
 def _of(name: str, path: str) -> str:

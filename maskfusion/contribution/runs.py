@@ -121,5 +121,5 @@ def _copied(values: Any) -> Any:
 def _whole(source: str, parts: Sequence[Tensor]) -> Tensor:
     shapes = {tuple(part.shape[1:]) for part in parts}
     if len(shapes) > 1:
-        raise ValueError(f"{source} of shapes {sorted(shapes)} a sample; they must have one shape.")
+        raise ValueError(f"{source} of shapes {sorted(shapes)} per sample; they must have one shape.")
     return torch.cat(list(parts))

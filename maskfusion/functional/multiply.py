@@ -41,7 +41,7 @@ class _GatedInBlocks(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        """Gate the gradient; sum gradient times features a channel."""
+        """Gate the gradient; sum gradient times features per channel."""
         (gradient,) = gradients
         features, gate = ctx.saved_tensors
         wants_features, wants_gate, _ = ctx.needs_input_grad

@@ -1,4 +1,4 @@
-"""Reading a parameter that is cut into pieces, one a process (FSDP2)."""
+"""Reading a parameter that is cut into pieces, one per process (FSDP2)."""
 
 from typing import Any, cast
 

@@ -11,8 +11,8 @@ from torch.optim import Optimizer
 
 from maskfusion.functional import signed_sum
 from maskfusion.mask.find import masks_of, shortened
-from maskfusion.training.loss import HasValue
-from maskfusion.training.penalty import ACTIVE, PenaltyHandle, expect_lambda, expect_once, holds, innermost
+from maskfusion.training.loss import HasValue, expect_lambda
+from maskfusion.training.penalty import ACTIVE, PenaltyHandle, expect_once, holds, innermost
 from maskfusion.training.schedules import ConstantPenalty, PenaltySchedule
 from maskfusion.training.tracker import ComplementarityTracker
 from maskfusion.training.watch import StuckWarning

@@ -99,9 +99,7 @@ class ComplementarityCallback(Callback):
         step = trainer.global_step
         metrics = self._update(step)
         pl_module.log_dict(metrics, on_step=True, on_epoch=False, logger=False, batch_size=1)
-        for (
-            logger
-        ) in trainer.loggers:  # here, since the trainer itself would write only every `log_every_n_steps`
+        for logger in trainer.loggers:  # here, as the trainer writes every `log_every_n_steps` only
             logger.log_metrics(metrics, step)
 
     @override
@@ -109,9 +107,8 @@ class ComplementarityCallback(Callback):
         """Update and log, if it is time."""
         if self.every_n_steps is None:
             metrics = self._update(trainer.global_step)
-            pl_module.log_dict(
-                metrics, sync_dist=True
-            )  # equal in all processes; this keeps the trainer from warning
+            # `sync_dist` keeps the trainer from warning; all processes have the same numbers.
+            pl_module.log_dict(metrics, sync_dist=True)
 
     def _update(self, step: int) -> dict[str, float]:
         tracker = cast("ComplementarityTracker", self.tracker)

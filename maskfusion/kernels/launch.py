@@ -159,7 +159,7 @@ def follow(
     epsilon: float,
     restart_threshold: float,
 ) -> None:
-    """Move codebook and running counts by a batch, in place, as `Codebook.follow` says."""
+    """Move codebook and running counts by a batch, in place, as `Codebook._follow` does."""
     codes, dim = codebook.shape
     with torch.cuda.device_of(codebook):
         steps.follow[(triton.cdiv(codes, FOLLOWED),)](

@@ -125,14 +125,12 @@ def attach(
     with undisturbed(model):
         expect_varied(read, named)
         search = Search(model, read, named, entries, dims)
-        find = (
-            search.encoders
-            if None not in layers
-            else search.mixing_layer
-            if side == "input"
-            else search.fused_layer
-        )
-        places, counts, sources = find(layers)
+        if None not in layers:
+            places, counts, sources = search.encoders(layers)
+        elif side == "input":
+            places, counts, sources = search.mixing_layer(layers)
+        else:
+            places, counts, sources = search.fused_layer(layers)
         _expect_given(channels, counts)
         mask = _made(model, layers, counts, places, name, settings)
         mask.sources = sources
@@ -217,8 +215,8 @@ def _known(model: nn.Module, path: object) -> str:
         raise ValueError(
             f"`at` holds {path!r}; it must be the path of a layer of {type(model).__name__}, such as {near}."
         )
-    if any(isinstance(module, AttachedMask) for module in (known[path],)):
-        raise ValueError(f"`at` holds {path!r}; it must be a layer, not a mask.")
+    if isinstance(known[path], AttachedMask):
+        raise ValueError(f"`at` holds {path!r}; it must be a layer, not a mask.")  # noqa: TRY004 - the path is wrong
     return path
 
 

@@ -123,13 +123,19 @@ class AttachedMask(ComplementaryMask):
         return dims.pop()
 
     @override
-    def extra_repr(self) -> str:
-        """Settings, places and live state, for ``print``."""
-        several = not hasattr(self, "channel_dim")
-        places = [
-            f"{place} (channel_dim={place.channel_dim})" if several else str(place) for place in self.places
-        ]
-        return f"on {', '.join(places)}, {super().extra_repr()}"
+    def _at(self) -> list[str]:
+        return [f"on {', '.join(map(self._in_words, self.places))}"]
+
+    @override
+    def _rows(self, kept: Mapping[str, str]) -> list[tuple[str, ...]]:
+        rows: list[tuple[str, ...]] = [("modality", "kept", "on")]
+        for name in self.channels:
+            own = [self._in_words(place) for place in self.places if place.modality in (None, name)]
+            rows += [(name, kept.get(name, ""), own[0]), *(("", "", place) for place in own[1:])]
+        return rows
+
+    def _in_words(self, place: Place) -> str:
+        return str(place) if hasattr(self, "channel_dim") else f"{place} (channel_dim={place.channel_dim})"
 
 
 class MaskHook:
@@ -186,7 +192,7 @@ class InputHook(MaskHook):
 
 
 def hook_up(model: nn.Module, mask: AttachedMask) -> None:
-    """Register the mask's hooks, one a layer."""
+    """Register the mask's hooks, one per layer."""
     by_path: dict[str, list[Place]] = {}
     for place in mask.places:
         by_path.setdefault(place.path, []).append(place)

@@ -11,6 +11,7 @@ from typing_extensions import override
 from maskfusion import functional
 from maskfusion._checks import expect_channels, expect_choice, expect_features, expect_int, expect_number
 from maskfusion._state import FreshStart
+from maskfusion._table import COLUMNS, aligned
 from maskfusion._typing import Bool, Float, Gate
 from maskfusion.functional.multiply import multiply_channels
 from maskfusion.functional.sharding import gathered
@@ -266,17 +267,32 @@ class ComplementaryMask(FreshStart):
 
     @override
     def extra_repr(self) -> str:
-        """Settings and live state, for ``print``."""
+        """Settings and live state, for ``print``: one line where it fits, else a table."""
         settings = f"threshold={self.threshold}, side={self.side!r}"
         if hasattr(self, "channel_dim"):  # else there are several, which the places say
             settings += f", channel_dim={self.channel_dim}"
+        kept = self._kept_in_words()
+        state = [f"kept={', '.join(f'{count} {name}' for name, count in kept.items())}"] if kept else []
+        line = ", ".join([*self._at(), settings, *state])
+        if len(f"{type(self).__name__}({line})") <= COLUMNS:
+            return line
+        return "\n".join([settings, *aligned(self._rows(kept), words=3)])
+
+    def _kept_in_words(self) -> dict[str, str]:
+        """Open of all channels by modality; empty where Omega cannot be read."""
         in_pieces = hasattr(self.weight, "full_tensor") or self.weight.numel() != sum(self.channels.values())
         if self.weight.is_meta or in_pieces:
-            return settings
+            return {}
         parts = by_modality(self.channels, self.kept).items()
-        return (
-            settings + ", kept=" + ", ".join(f"{int(part.sum())}/{len(part)} {name}" for name, part in parts)
-        )
+        return {name: f"{int(part.sum())}/{len(part)}" for name, part in parts}
+
+    def _at(self) -> list[str]:
+        """Where an attached mask is, in words."""
+        return []
+
+    def _rows(self, kept: Mapping[str, str]) -> list[tuple[str, ...]]:
+        """The table of modalities, with its head."""
+        return [("modality", "kept"), *((name, kept.get(name, "")) for name in self.channels)]
 
 
 def by_modality(channels: Mapping[str, int], values: Tensor, dim: int = 0) -> dict[str, Tensor]:

@@ -2,17 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, zip_longest
 from typing import Any
 
 from torch import nn
 from typing_extensions import override
 
-from maskfusion._table import aligned
+from maskfusion._table import COLUMNS, aligned, wrapped
 from maskfusion.mask.example import Call, Example, read_example, undisturbed
 from maskfusion.mask.find import expect_hooks, masks_of
 from maskfusion.mask.listening import Heard, Masks, closing, listen
 from maskfusion.mask.passing import way_round
 from maskfusion.mask.sources import Sources, amended, expect_sources, expect_varied, inputs_of, told
+
+HEAD = ("modality", "inputs", "heard open", "heard closed", "silences")
+"""Of the table that ``check`` prints."""
 
 
 class WiringWarning(UserWarning):
@@ -52,11 +56,10 @@ class Wiring:
     @override
     def __str__(self) -> str:
         """A table, then the problems."""
-        rows: list[tuple[str, ...]] = [("modality", "inputs", "heard open", "heard closed", "silences")]
-        for wire in self.wires:
-            said = [", ".join(wire.inputs), *("yes" if fact else "no" for fact in (wire.heard, wire.closed))]
-            rows.append((wire.modality, *said, ", ".join(wire.others) or "-"))
-        return "\n".join([*aligned(rows, words=5), *(self.problems or ["All is right."])])
+        lines = aligned([HEAD, *chain.from_iterable(map(_rows, self.wires))], words=5)
+        if max(map(len, lines)) > COLUMNS:
+            lines = aligned([HEAD, *chain.from_iterable(_rows(wire, ",\n") for wire in self.wires)], words=5)
+        return "\n".join([*lines, *map(wrapped, self.problems or ["All is right."])])
 
 
 def check(
@@ -110,6 +113,13 @@ def check(
     sources = amended(told(masks, read.inputs), named)
     with undisturbed(model):
         return prove(masks, model, read, sources)
+
+
+def _rows(wire: Wire, between: str = ", ") -> list[tuple[str, ...]]:
+    """One modality in the table; of inputs and others one per line, where ``between`` has a line break."""
+    inputs, others = (between.join(names).split("\n") for names in (wire.inputs, wire.others or ("-",)))
+    heard, closed = ("yes" if fact else "no" for fact in (wire.heard, wire.closed))
+    return list(zip_longest([wire.modality], inputs, [heard], [closed], others, fillvalue=""))
 
 
 def prove(masks: Masks, model: nn.Module, example: Example, sources: Sources) -> Wiring:

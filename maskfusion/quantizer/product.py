@@ -71,7 +71,7 @@ class ProductQuantizer(SeveralQuantizers):
         if indices.shape[-1] != len(self.quantizers):
             raise ValueError(
                 f"`indices` of shape {tuple(indices.shape)} must have {len(self.quantizers)} of them in the last dimension, "
-                f"one a part."
+                f"one per part."
             )
         parts = zip(self._each(), indices.unbind(-1), strict=True)
         return torch.cat([quantizer.decode(part) for quantizer, part in parts], self.channel_dim)

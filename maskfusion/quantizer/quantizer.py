@@ -112,11 +112,11 @@ class VectorQuantizer(Codebook):
         self.gradient = gradient
         self.reset_parameters()
 
+    @override
     def reset_parameters(self) -> None:
         """Forget all codes; the next batch in training gives new ones."""
-        nn.init.normal_(
-            self.codebook
-        )  # from these functions alone `from_pretrained` of transformers keeps what it has loaded
+        # By torch.nn.init only: `from_pretrained` of transformers makes these functions pass over what it has loaded.
+        nn.init.normal_(self.codebook)
         for state in (self.cluster_size, self.initialized, self.previous_codebook):
             nn.init.zeros_(state)
         nn.init.constant_(self.is_frozen, float(self._frozen))

@@ -73,7 +73,7 @@ class ResidualQuantizer(SeveralQuantizers):
         if not 1 <= indices.shape[-1] <= len(self.quantizers):
             raise ValueError(
                 f"`indices` of shape {tuple(indices.shape)} must have 1 to {len(self.quantizers)} of them in the last "
-                f"dimension, one a quantiser."
+                f"dimension, one per quantiser."
             )
         parts = zip(self._each(), indices.unbind(-1), strict=False)
         return _total([quantizer.decode(part) for quantizer, part in parts])

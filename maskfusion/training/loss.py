@@ -103,11 +103,7 @@ class ComplementaryLoss(nn.Module):
         self.task = nn.CrossEntropyLoss() if task is None else task
         self.reconstruction_weight = expect_number("reconstruction_weight", reconstruction_weight, least=0.0)
         self.code_weight = expect_number("code_weight", code_weight, least=0.0)
-        self.mask_weight = (
-            mask_weight
-            if isinstance(mask_weight, HasValue)
-            else expect_number("mask_weight", mask_weight, least=0.0)
-        )
+        self.mask_weight = expect_lambda("mask_weight", mask_weight)
         if not callable(penalty):
             raise TypeError(f"`penalty` (={penalty!r}) must be a function of Omega.")
         self.penalty = penalty
@@ -154,6 +150,11 @@ class ComplementaryLoss(nn.Module):
             f"reconstruction_weight={self.reconstruction_weight}, code_weight={self.code_weight}, "
             f"mask_weight={self.mask_weight if isinstance(self.mask_weight, float) else 'as scheduled'}"
         )
+
+
+def expect_lambda(name: str, weight: object) -> float | HasValue:
+    """A number that is not negative, or something with a ``value``."""
+    return weight if isinstance(weight, HasValue) else expect_number(name, weight, least=0.0)
 
 
 def _squared_errors(inputs: Mapping[str, Tensor], reconstructions: Mapping[str, Tensor]) -> Iterator[Tensor]:

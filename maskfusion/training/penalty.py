@@ -10,11 +10,10 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 
 from maskfusion import functional
-from maskfusion._checks import expect_number
 from maskfusion._typing import Float, Penalty
 from maskfusion.mask.find import expect_masks
 from maskfusion.mask.mask import ComplementaryMask
-from maskfusion.training.loss import HasValue
+from maskfusion.training.loss import HasValue, expect_lambda
 from maskfusion.training.omega import different, omega_now, omega_parameters
 from maskfusion.training.schedules import PenaltySchedule
 
@@ -122,9 +121,7 @@ class PenaltyHandle:
     def _push(self, optimizer: Optimizer) -> Float[Tensor, ""]:
         """Add lambda times the gradient of the penalty to that of Omega; the penalty."""
         weight = self.weight if isinstance(self.weight, float) else self.weight.value
-        scale = getattr(
-            optimizer, "grad_scale", None
-        )  # of a fused optimiser whose gradients are scaled still
+        scale = getattr(optimizer, "grad_scale", None)  # a fused optimiser's gradients are still scaled
         costs = []
         for mask in self.masks:
             omegas = [omega for omega in omega_parameters(mask) if omega.requires_grad]
@@ -196,11 +193,6 @@ def penalize(
     return PenaltyHandle(
         inner, list(masks.values()), lam, penalty, lam if isinstance(lam, PenaltySchedule) else None
     )
-
-
-def expect_lambda(name: str, weight: object) -> float | HasValue:
-    """A number, or something with a ``value``."""
-    return weight if isinstance(weight, HasValue) else expect_number(name, weight, least=0.0)
 
 
 def innermost(optimizer: object) -> Optimizer:

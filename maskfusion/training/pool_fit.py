@@ -141,7 +141,7 @@ def expect_scores(scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
             raise TypeError(f"`scores[{name!r}]` of dtype {each.dtype} must be floating point.")
         if each.ndim < 2 or each.shape[1] < 2:
             raise ValueError(
-                f"`scores[{name!r}]` of shape {tuple(each.shape)} must be (batch, classes, *spatial) with two classes or more; one score a "
+                f"`scores[{name!r}]` of shape {tuple(each.shape)} must be (batch, classes, *spatial) with two classes or more; one score per "
                 f"sample becomes two with torch.stack([torch.zeros_like(score), score], dim=1)."
             )
         if each.shape != scores[first].shape:

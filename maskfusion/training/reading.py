@@ -11,7 +11,7 @@ from maskfusion import functional
 from maskfusion.mask.mask import ComplementaryMask, by_modality, whole
 
 Shares = dict[str, float]
-"""A number a modality, in percent."""
+"""One number per modality, in percent."""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""What may go wrong with a mask in training, a rule each: how it is seen, and what cures it."""
+"""What may go wrong with a mask in training: one rule each, with how it is seen and what cures it."""
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -190,7 +190,7 @@ def _say_slow(sight: Sight, _: Sequence[str]) -> str:
     unit = "updates of the tracker" if passed == sight.memory.updates else "steps"
     return (
         f"will close its first channel after about {needed:,.0f} more {unit} at this pace; there were {passed:,} so far. Under plain SGD the "
-        f"penalty moves Omega by learning rate times lambda a step: let Adam have it, give it a learning rate of its own, "
+        f"penalty moves Omega by learning rate times lambda per step: let Adam have it, give it a learning rate of its own, "
         f"`parameter_groups(mask_lr=...)`, or raise lambda."
     )
 

@@ -185,7 +185,7 @@ def masked(shape: Shape, made: str = "eager") -> Step:
 
 
 def constant_multiply(shape: Shape, made: str = "eager") -> Step:
-    """The floor of any mask: a multiply by constants, one a channel."""
+    """The floor of any mask: a multiply by constants, one per channel."""
     constant = torch.rand(shape.size[1], 1, 1)
 
     def multiply(x: Tensor) -> Tensor:

@@ -32,7 +32,7 @@ class Target:
 
 @dataclass(frozen=True)
 class Floor:
-    """Operations and bytes of one training step that cannot be spared, and the time that they take at least."""
+    """Operations and bytes of one training step that cannot be avoided, and the time that they take at least."""
 
     operations: float
     bytes: float

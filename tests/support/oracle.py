@@ -116,7 +116,7 @@ def moving_average(
 
 
 def pooled(weights: Sequence[float], scores: Sequence[Array]) -> Array:
-    """Logarithmic pool: log-probabilities, one row a sample."""
+    """Logarithmic pool: log-probabilities, one row per sample."""
     mixed = sum(weight * each.astype(np.float64) for weight, each in zip(weights, scores, strict=True))
     tops = [max(row) for row in mixed]
     sums = [

@@ -32,7 +32,7 @@ class Folders(NamedTuple):
 
     Attributes:
         color: PNG or JPEG.
-        depth: PNG, a number a pixel.
+        depth: PNG, one number per pixel.
         labels: The same.
         tested: Whether it is for the test; None where the folder it is in does not say it.
     """

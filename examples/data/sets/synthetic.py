@@ -71,7 +71,7 @@ class Dials:
         count = len(self.unique)
         if not 2 <= count <= len(ascii_lowercase):
             raise UserError(
-                f"`unique` (={self.unique}) must have 2 to {len(ascii_lowercase)} numbers, one a modality."
+                f"`unique` (={self.unique}) must have 2 to {len(ascii_lowercase)} numbers, one per modality."
             )
         for name in ("noise", "conflict", "scale"):
             if len(getattr(self, name)) != count:

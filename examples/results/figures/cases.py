@@ -14,7 +14,7 @@ _SPREAD = 0.66  # of a case's width
 
 
 def over_best_alone(cases: Mapping[str, Results], rows: Mapping[str, str], *, hurting: int) -> Figure:
-    """Draw points over the best modality alone, paired by seed, with 95 % intervals: a group of markers a case.
+    """Draw points over the best modality alone, paired by seed, with 95 % intervals: a group of markers per case.
 
     Args:
         cases: Title to results, those where concatenation is below the best modality alone first.

@@ -19,7 +19,7 @@ _MARKERS = "osD^vPX"
 
 
 def forest(studies: Mapping[str, Results], rows: Sequence[str]) -> Figure:
-    """Draw each row's difference to concatenation, paired by seed, with its 95 % interval; a column a study.
+    """Draw each row's difference to concatenation, paired by seed, with its 95 % interval; one column per study.
 
     Args:
         studies: Name to results.

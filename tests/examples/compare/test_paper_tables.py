@@ -135,7 +135,7 @@ def test_the_other_constants(name: str, panel: str, compared: Compare):
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ALONE)
 def test_the_study_on_the_data_of_the_paper(name: str, compared: Compare):
-    """Both trials of rows of the panel, of every method for voices and faces and for a class a pixel, which PMR refuses."""
+    """Both trials of rows of the panel, of every method for voices and faces and for one class per pixel, which PMR refuses."""
     segmented = name == "nyuv2"
     every = name in ("crema-d", "nyuv2")
     rows = [ALONE[name][0], "concatenation", *(METHODS if every else ["vq-mask"])]

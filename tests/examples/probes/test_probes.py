@@ -221,7 +221,7 @@ def test_refusals(settings: Settings, message: str):
 def test_data_that_cannot_be_probed():
     with pytest.raises(UserError, match=r"'planted'\) must have a side label"):
         probe_run(trained(planted(sides=False), "111100"), Settings())
-    with pytest.raises(UserError, match="must have one class a sample; its task is segmentation"):
+    with pytest.raises(UserError, match="must have one class per sample; its task is segmentation"):
         probe_run(trained(replace(planted(), task="segmentation"), "111100"), Settings())
     with pytest.raises(UserError, match=r"`folds` \(=1\) must be at least 2"):
         build(Settings, {"folds": 1})

@@ -103,6 +103,8 @@ def test_each_modality_of_the_data_has_a_row(tmp_path: Path):
         UserError, match=r"The data has the modalities \['fou'\], and recipe 'own' has rows of these names"
     ):
         load_recipe(path, modalities=modalities)
+    with pytest.raises(UserError, match=r"The data has one modality, \['pix'\], .*: it needs two or more"):
+        load_recipe(path, modalities=lambda _: ["pix"])
     path.write_text(path.read_text().replace("each", "all"))
     with pytest.raises(UserError, match=r"`alone` \(='all'\) must be a list of modalities, or 'each'"):
         load_recipe(path, modalities=modalities)

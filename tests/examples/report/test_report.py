@@ -23,8 +23,8 @@ from examples.report.gallery import galleries
 from examples.report.measure import measure
 from examples.report.page import render
 from examples.report.reconstruct import PARTS
+from examples.report.savings import savings
 from examples.report.space import FUSED, project
-from examples.report.spared import spared
 from examples.report.subjects import Subject, gather
 from examples.report.views import SECTIONS, recipe_of, view
 from examples.run.folder import RunFolder
@@ -165,7 +165,7 @@ def test_what_the_closed_channels_spare(subject: Subject):
     assert mask is not None
     parts = [torch.full((n,), -1.0 if name == "sound" else 1.0) for name, n in mask.channels.items()]
     mask.load_state_dict({"weight": torch.cat(parts)})
-    found = spared(trained)
+    found = savings(trained)
     assert found is not None
     rows = {row[0]: row[1:] for row in found.table.rows}
     parameters = sum(parameter.numel() for parameter in trained.model.parameters())
@@ -173,8 +173,8 @@ def test_what_the_closed_channels_spare(subject: Subject):
     assert all(cell.endswith("\N{RIGHTWARDS ARROW} 0 (0 %)") for cell in rows["sound"])
     assert "Not needed any more: sound." in found.notes
     bare = build_model(trained.data, trained.recipe.network, quantise=False)
-    assert spared(replace(trained, model=bare)) is None
-    assert spared(None) is None
+    assert savings(replace(trained, model=bare)) is None
+    assert savings(None) is None
 
 
 def test_measured_is_what_training_measured(subject: Subject):

@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from itertools import combinations, permutations
 
 import pytest
@@ -183,6 +184,23 @@ def test_table() -> None:
     )
     assert result.kept == {"1": {"a": 25.0, "c": 100.0}}
     assert result.zeta == {"1": 0.25}
+
+
+def test_masks_have_a_table_of_their_own_where_one_would_be_too_wide() -> None:
+    kept = {"encoder.early_fusion": {"a": 10.0, "b": 60.0}, "decoder.late_fusion": {"a": 100.0}}
+    result = replace(
+        play(table("ab", [0.25, 0.5, 0.375, 0.625]), "ab"),
+        kept=kept,
+        zeta={"encoder.early_fusion": 1 / 6, "decoder.late_fusion": math.nan},
+    )
+    lines = str(result).splitlines()
+    assert lines[1].split() == ["modality", "Shapley", "alone", "without", "utilisation"]
+    assert lines[4:7] == [
+        "open %                    a     b    zeta",
+        "encoder.early_fusion   10.0  60.0  0.1667",
+        "decoder.late_fusion   100.0     -     nan",
+    ]
+    assert max(map(len, lines)) <= 100
 
 
 def test_dict_is_plain_and_complete() -> None:

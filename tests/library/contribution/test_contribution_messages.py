@@ -100,7 +100,7 @@ BATCHES: list[Case] = [
     (
         wrong([BATCH, pair(ONE)]),
         ValueError,
-        "`batches` gives targets of shapes [(), (3,)] a sample; they must have one shape.",
+        "`batches` gives targets of shapes [(), (3,)] per sample; they must have one shape.",
     ),
 ]
 
@@ -118,7 +118,7 @@ RESULTS: list[Case] = [
     (
         wrong([BATCH, pair(image=ONE[:, :2])], call=lambda _, x: x["image"]),
         ValueError,
-        "`call` returned predictions of shapes [(2,), (3,)] a sample; they must have one shape.",
+        "`call` returned predictions of shapes [(2,), (3,)] per sample; they must have one shape.",
     ),
     (
         wrong(absent=lambda *_: 0),

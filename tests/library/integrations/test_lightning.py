@@ -37,7 +37,7 @@ class Lit(lightning.LightningModule):
         self.schedule = schedule
 
     def training_step(self, batch: tuple[Tensor, Tensor], _: int) -> Tensor:
-        """Close the first channels of image, one a step."""
+        """Close the first channels of image, one per step."""
         x, y = batch
         with torch.no_grad():
             self.fusion.weight[min(self.global_step, 7)] = -1.0

@@ -35,15 +35,36 @@ def test_the_mask_says_the_dimension_of_each_place() -> None:
     model, mask = masked()
     assert not hasattr(mask, "channel_dim")
     for each in (mask, copy.deepcopy(mask), through_file(model).complementary_mask):
-        assert each.extra_repr() == (
-            "on output of text, entry 1 (channel_dim=-1), output of audio (channel_dim=1), threshold=0.05, side='output', kept=2/4 text, "
-            "1/2 audio"
-        )
+        assert each.extra_repr().splitlines() == [
+            "threshold=0.05, side='output'",
+            "modality  kept  on",
+            "text      2/4   output of text, entry 1 (channel_dim=-1)",
+            "audio     1/2   output of audio (channel_dim=1)",
+        ]
     alike = mf.attach(Late(), AT, batch())
     assert alike.channel_dim == 1
-    assert alike.extra_repr().startswith(
-        "on output of text, output of audio, threshold=0.05, side='output', channel_dim=1, kept="
+    assert alike.extra_repr().startswith("threshold=0.05, side='output', channel_dim=1\n")
+
+
+def test_what_fits_on_one_line_is_no_table() -> None:
+    model = nn.Sequential(nn.Linear(4, 4))
+    mask = mf.attach(model, "0", channels={"a": 2, "b": 2}, channel_dim=1)
+    line = "on output of 0, threshold=0.05, side='output', channel_dim=1, kept=2/2 a, 2/2 b"
+    assert repr(mask) == f"AttachedMask({line})"
+
+
+def test_every_layer_of_a_modality_has_a_line() -> None:
+    model = nn.ModuleDict(
+        {name: nn.Linear(4, 4) for name in ("image_first", "image_second", "audio_encoder")}
     )
+    at = {"image": ["image_first", "image_second"], "audio": "audio_encoder"}
+    mask = mf.attach(model, at, channels={"image": [4, 4], "audio": 4}, channel_dim=-1)
+    assert mask.extra_repr().splitlines()[2:] == [
+        "image     8/8   output of image_first",
+        "                output of image_second",
+        "audio     4/4   output of audio_encoder",
+    ]
+    assert mask.to("meta").extra_repr().splitlines()[-1] == "audio           output of audio_encoder"
 
 
 def test_features_of_a_modality_are_cut_along_its_own_dimension() -> None:

@@ -70,8 +70,8 @@ def test_a_key_or_an_argument_that_is_left_out_is_no_matter() -> None:
     model.hand_on = lambda m, a, _: m.fusion(a)
     set_weight(mask, 0.0)
     assert not model(*batch()).any()
-    assert "kept=0/4 text, 0/2 audio" in repr(mask)
-    assert "on argument 0 of fusion, argument 1 of fusion" in repr(mask)
+    assert "text      0/4   argument 0 of fusion\n" in repr(mask)
+    assert "audio     0/2   argument 1 of fusion\n" in repr(mask)
 
 
 def test_entries_inside_of_entries() -> None:
@@ -143,7 +143,8 @@ def test_an_entry_tells_the_argument_of_a_modality() -> None:
     said = r"'text' is still heard: `fusion` also takes argument 0, unmasked, and the output depends on it\. Name it with `entry=`, alone or"
     with pytest.warns(mf.WiringWarning, match=said):
         _, mask = attached(lambda m, a, b: m.fusion(a, a + 1, b), entry={"text": 1})
-    assert "on argument 1 of fusion, argument 2 of fusion" in repr(mask)
+    assert "text      4/4   argument 1 of fusion\n" in repr(mask)
+    assert "audio     2/2   argument 2 of fusion\n" in repr(mask)
     model, mask = attached(lambda m, a, b: m.fusion(a, a + 1, b), entry={"text": [0, 1], "audio": 2})
     assert mask.channels == {"text": 8, "audio": 2}
     assert mf.check(model, batch()).problems == ()
@@ -210,7 +211,7 @@ def test_lists_hold_a_sample_an_entry() -> None:
 
 
 class Detector(nn.Module):
-    """Takes a mapping a sample, as detectors do, and returns one."""
+    """Takes one mapping per sample, as detectors do, and returns one."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -241,4 +241,4 @@ def test_a_path_is_a_key_of_one_layer() -> None:
     mask = mf.attach(
         model, "text", channels={"a": 1, "b": 3}, entry={"text": "1.0"}, channel_dim={"text": -1}
     )
-    assert "on output of text, entry '1.0'" in repr(mask)
+    assert "output of text, entry '1.0'" in repr(mask)

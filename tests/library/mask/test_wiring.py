@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 import maskfusion as mf
+from maskfusion.mask.wiring import Wire
 from tests.support.attaching import AT, Late, Sorted, batch
 
 
@@ -217,6 +218,23 @@ def test_a_table_with_problems() -> None:
     lines = str(mf.check(model, x)).splitlines()
     assert lines[2].split() == ["audio", "audio", "yes", "yes", "-"]
     assert lines[3].startswith("Closed, 'audio' is still heard")
+
+
+def test_a_table_with_many_inputs_has_one_per_line() -> None:
+    inputs = ("input_ids", "token_type_ids", "attention_mask", "position_ids")
+    problem = "Closed, 'language' is still heard: `head` gets it past the mask, by a residual or a second path. Attach elsewhere."
+    language = Wire("language", inputs, ("",), True, True, ("vision", "audio"), problem)
+    wiring = mf.Wiring((language, Wire("vision", ("visual_feats",), ("",), True, False, (), "")))
+    assert str(wiring).splitlines() == [
+        "modality  inputs           heard open  heard closed  silences",
+        "language  input_ids,       yes         yes           vision,",
+        "          token_type_ids,                            audio",
+        "          attention_mask,",
+        "          position_ids",
+        "vision    visual_feats     yes         no            -",
+        "Closed, 'language' is still heard: `head` gets it past the mask, by a residual or a second path.",
+        "Attach elsewhere.",
+    ]
 
 
 def test_outputs_that_are_upstream_of_the_mask_do_not_count() -> None:

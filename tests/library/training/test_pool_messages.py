@@ -64,7 +64,7 @@ CALL: list[Case] = [
         lambda: pool()({"a": S[0]}),
         ValueError,
         (
-            "`scores['a']` of shape (3,) must be (batch, classes, *spatial) with two classes or more; one score a sample becomes two with "
+            "`scores['a']` of shape (3,) must be (batch, classes, *spatial) with two classes or more; one score per sample becomes two with "
             "torch.stack([torch.zeros_like(score), score], dim=1)."
         ),
     ),

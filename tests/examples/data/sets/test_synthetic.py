@@ -171,7 +171,7 @@ def test_background_is_faint():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ({"unique": (0.5,)}, r"`unique` \(=\(0\.5,\)\) must have 2 to 26 numbers, one a modality"),
+        ({"unique": (0.5,)}, r"`unique` \(=\(0\.5,\)\) must have 2 to 26 numbers, one per modality"),
         ({"noise": (0.3,)}, r"`noise` \(=\(0\.3,\)\) must have 2 numbers, as `unique` has"),
         ({"redundancy": -0.1}, r"`redundancy` \(=-0\.1\) must be in \[0, 1\]"),
         ({"unique": (0.1, math.nan)}, r"`unique` \(=\(0\.1, nan\)\) must be in \[0, 1\]"),

@@ -1,4 +1,4 @@
-"""What of a network the closed channels spare."""
+"""What of a network the closed channels save."""
 
 from dataclasses import dataclass
 
@@ -11,7 +11,7 @@ _WHOLE = {"joint": "what several share", "not read": "decoders and the like", "a
 
 
 @dataclass(frozen=True)
-class Spared:
+class Savings:
     """What `compact` makes of a network.
 
     Args:
@@ -23,7 +23,7 @@ class Spared:
     notes: list[str]
 
 
-def spared(trained: Trained | None) -> Spared | None:
+def savings(trained: Trained | None) -> Savings | None:
     """Make the network of a run smaller; None without a mask, or where it is not there."""
     if trained is None or trained.model.mask is None:
         return None
@@ -36,7 +36,7 @@ def spared(trained: Trained | None) -> Spared | None:
         ]
         for share in (*report.shares, report.total)
     ]
-    return Spared(
+    return Savings(
         Table(
             f"Before and after; multiply-adds of {samples} samples",
             ["part", "parameters", "multiply-adds", "bytes"],
