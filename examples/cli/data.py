@@ -56,8 +56,10 @@ def run(parsed: Namespace, typed: str) -> int:
 
 def _table(name: str, findings: Sequence[Finding]) -> Table:
     made = Table(title=f"{name}: what is there", box=SIMPLE_HEAD, pad_edge=False, title_justify="left")
-    for column in ("", "expected", "found", ""):
+    knows = any(finding.expected for finding in findings)  # of arrays of your own nothing is expected
+    for column in ("", *(["expected"] if knows else []), "found", ""):
         made.add_column(column, overflow="fold")
     for finding in findings:
-        made.add_row(*map(escape, finding[:3]), "ok" if finding.good else "[bold red]wrong[/]")
+        words = [finding.what, *([finding.expected] if knows else []), finding.found]
+        made.add_row(*map(escape, words), "ok" if finding.good else "[bold red]wrong[/]")
     return made

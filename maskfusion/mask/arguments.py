@@ -6,10 +6,9 @@ from typing import Any
 
 from torch import nn
 
-from maskfusion.mask.features import parameters_of
+from maskfusion.mask.features import BY_POSITION, parameters_of
 from maskfusion.mask.wrappers import behind_wrappers
 
-BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
 BY_NAME = (Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY)
 
 

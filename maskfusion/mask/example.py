@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.utils._pytree import tree_flatten, tree_leaves, tree_map, tree_map_only, tree_unflatten
 
 from maskfusion.mask.arguments import (
-    BY_POSITION,
     among_others,
     binds,
     explained,
@@ -24,7 +23,7 @@ from maskfusion.mask.arguments import (
     why_not_by_position,
 )
 from maskfusion.mask.copies import with_entries
-from maskfusion.mask.features import parameters_of
+from maskfusion.mask.features import BY_POSITION, parameters_of
 
 Call = Callable[[nn.Module, dict[str, Any]], Any]
 """``(model, inputs by name) -> output``."""

@@ -10,6 +10,8 @@ from torch import nn
 from maskfusion.mask.copies import with_entries
 from maskfusion.mask.wrappers import behind_wrappers
 
+BY_POSITION = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
+
 
 def parameters_of(function: Callable[..., Any]) -> Mapping[str, Parameter]:
     """Parameters of a function or of a module's ``forward``, behind what others have put around it; none where they cannot be known."""
@@ -25,8 +27,7 @@ def parameters_of(function: Callable[..., Any]) -> Mapping[str, Parameter]:
 
 def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     """Names of the arguments that may be given by position; none where they cannot be known."""
-    by_position = (Parameter.POSITIONAL_ONLY, Parameter.POSITIONAL_OR_KEYWORD)
-    return tuple(name for name, parameter in parameters_of(function).items() if parameter.kind in by_position)
+    return tuple(name for name, parameter in parameters_of(function).items() if parameter.kind in BY_POSITION)
 
 
 def map_features(

@@ -106,6 +106,7 @@ def test_check(wine: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["data", "check", "arrays", "--root", str(wine / "wine.npz")]) == 0
     words = " ".join(capsys.readouterr().out.split())
     assert "colours vector of 7" in words
+    assert "expected" not in words
     assert "All there." in words
 
 
