@@ -1,4 +1,4 @@
-"""Did adding a modality hurt? One sentence, from the runs that are there."""
+"""Did adding a modality hurt? Two sentences, from the runs that are there."""
 
 import math
 from collections.abc import Mapping, Sequence

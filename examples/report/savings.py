@@ -1,4 +1,4 @@
-"""What of a network the closed channels save."""
+"""What the closed channels of a network save."""
 
 from dataclasses import dataclass
 

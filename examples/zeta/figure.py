@@ -1,4 +1,4 @@
-"""The pictures, from the records and from nothing else: a column a dial; zeta, open channels and worth below each other."""
+"""The pictures, from the records and from nothing else: one column per dial; zeta, open channels and worth below each other."""
 
 from collections.abc import Sequence
 from pathlib import Path

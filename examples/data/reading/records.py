@@ -1,4 +1,4 @@
-"""Records on disk, a file each: put in place whole, never changed after, and read in part as needed."""
+"""Records on disk, one file each: put in place whole, never changed after, and read in part as needed."""
 
 import hashlib
 import json

@@ -1,1 +1,1 @@
-"""A file a data set: how its files lie, what a sample is, and who learns from what."""
+"""One file per data set: how its files lie, what a sample is, and who learns from what."""

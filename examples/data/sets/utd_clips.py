@@ -1,4 +1,4 @@
-"""The official files of UTD-MHAD, a ``.mat`` a clip and modality, brought to the size of ``utd_mhad.npz``."""
+"""The official files of UTD-MHAD, one ``.mat`` per clip and modality, brought to the size of ``utd_mhad.npz``."""
 
 import re
 from collections.abc import Sequence

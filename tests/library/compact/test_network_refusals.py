@@ -159,7 +159,7 @@ def test_wrong_inputs_of_the_small_network() -> None:
 
 
 class Captions(nn.Module):
-    """Takes a mapping a sample: an image, words, and what nobody reads."""
+    """Takes one mapping per sample: an image, words, and what nobody reads."""
 
     def __init__(self) -> None:
         super().__init__()
