@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
+from examples.cli.watched import watched
 from examples.people.records import Network, PeopleResults, Raters
 from examples.results.origin import machine, versions
 from examples.run.folder import RunFolder
@@ -45,7 +46,7 @@ def run(parsed: Namespace, typed: str) -> int:
     raters: dict[int, list[Raters]] = {}
     networks: list[Network] = []
     classes: tuple[str, ...] = ()
-    for number, path in enumerate(parsed.runs, start=1):
+    for number, path in enumerate(watched(parsed.runs, "asking networks", console), start=1):
         trained = load_trained(RunFolder(path), place)
         classes = trained.data.classes
         if trained.seed not in raters:

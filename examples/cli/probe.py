@@ -9,6 +9,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
+from examples.cli.watched import watched
 from examples.probes.records import Probe, ProbeResults, write_probes
 from examples.probes.settings import Settings
 from examples.probes.shared import shared_recipe
@@ -56,7 +57,7 @@ def run(parsed: Namespace, typed: str) -> int:
     plans = [RunFolder(path).read_plan() for path in parsed.runs]
     recipe = shared_recipe(plans)
     found: list[Probe] = []
-    for number, path in enumerate(parsed.runs, start=1):
+    for number, path in enumerate(watched(parsed.runs, "probing", console), start=1):
         trained = load_trained(RunFolder(path), place)
         probes = probe_run(trained, settings)
         write_probes(path, probes)

@@ -7,6 +7,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
+from examples.cli.watched import watched
 from examples.data.place import Place
 from examples.errors import UserError
 
@@ -72,7 +73,8 @@ def write_report(
     given = gather(runs, place)
     root = None if place.root is None else str(place.root)
     views = [
-        view(subject, number, root=root, samples=samples) for number, subject in enumerate(given.subjects)
+        view(subject, number, root=root, samples=samples)
+        for number, subject in enumerate(watched(given.subjects, "looking at networks", console))
     ]
     page = render(given, views, command=command)
     output.parent.mkdir(parents=True, exist_ok=True)
