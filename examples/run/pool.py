@@ -54,9 +54,9 @@ def spread(
         futures = {pool.submit(_work, work, job): job for job in jobs}
         _follow(futures, told, tell, done)
         return [future.result() for future in futures]
-    except BaseException:  # Python 3.14 has `pool.terminate_workers()`
+    except BaseException:  # Python 3.14 has `pool.kill_workers()`
         for process in set(multiprocessing.active_children()) - set(before):
-            process.terminate()
+            process.kill()
         raise
     finally:
         pool.shutdown(cancel_futures=True)
@@ -88,11 +88,14 @@ def _begin(told: "SimpleQueue[Any]") -> None:
 
 
 def _end_with_parent() -> None:
-    """End this process, busy as it may be, when its parent has ended; neither joblib nor the standard library does."""
+    """End this process, busy as it may be, when its parent has ended; neither joblib nor the standard library does.
+
+    No signal does it: Lightning handles SIGTERM in training, by an exception that the pool takes for the outcome of the job.
+    """
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
+        os._exit(1)
 
 
 def _work(work: Callable[[Job, Tell], Outcome], job: Job) -> Outcome:

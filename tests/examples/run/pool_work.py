@@ -1,6 +1,7 @@
 """What the processes of `test_pool` do; run as a program, it spreads work that never ends and says when it has begun."""
 
 import os
+import signal
 import sys
 import time
 
@@ -21,6 +22,7 @@ def talk(job: int, tell: Tell) -> int:
 
 
 def forever(job: int, tell: Tell) -> None:
+    signal.signal(signal.SIGTERM, lambda *_: None)  # as training with Lightning does, which handles it in its own way
     tell(job)
     while True:
         time.sleep(0.01)
