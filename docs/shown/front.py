@@ -19,6 +19,7 @@ ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "figures" / "joining.png"
 KINDS = {
     ("worse", "worse"): "hurts",
+    ("even", "worse"): "hurts, given time",
     ("even", "even"): "unclear",
     ("even", "better"): "helps, given time",
     ("better", "better"): "helps",
@@ -54,11 +55,11 @@ def claims() -> None:
         claim("the figure of `python -m docs.shown.front`", picture.info["Description"] == words())
     claim("the figure in words", words() in home)
     claim("the table of `python -m docs.shown.front`", table() in readme)
-    counts = {results.recipe["seeds"] for results in cases().values()}
-    said = f"{WORDS[max(counts)]} seeds"
-    claim(said, len(counts) == 1, said in readme, said in home)
+    counts = sorted({results.recipe["seeds"] for results in cases().values()})
+    said = " to ".join(WORDS[count] for count in dict.fromkeys((counts[0], counts[-1]))) + " seeds"
+    claim(said, *(said.lower() in page.lower() for page in (readme, home)))
     noisy, clean = read("hurts-grid-10db"), read("helps-grid-clean")
-    gains = {"worse on the noisy microphone": noisy, "better without noise": clean}
+    gains = {"worse on the noisy letters": noisy, "better without noise": clean}
     for words_of_it, results in gains.items():
         points = f"{abs(_pool_over_ours(results).mean):.1f} "
         claim(
@@ -66,9 +67,9 @@ def claims() -> None:
             points in readme,
             verdict(_pool_over_ours(results)) == words_of_it.split()[0],
         )
-    level = [results for title, results in cases().items() if "GRID" not in title]
+    level = [results for results in cases().values() if results not in gains.values()]
     claim(
-        "the pool is level with ours on UTD-MHAD and CREMA-D",
+        "the pool is level with ours elsewhere",
         *(verdict(_pool_over_ours(each)) == "even" for each in level),
     )
     claim("three channels in ten", 65 < fmean(run.kept["sound"] for run in noisy.rows()[OURS]) < 75)
@@ -85,11 +86,10 @@ def _pool_over_ours(results: Results) -> Interval:
 
 def _line(title: str, results: Results) -> str:
     rows, best = results.rows(), best_alone(results) or ""
-    cells = [
-        f"{score(mean_score(rows[best]))} ({best})",
-        *(score(mean_score(rows[name])) for name in COLUMNS),
-    ]
-    return f"| {_kind(results)}: {plain(title)} | {' | '.join(cells)} |"
+    cells = [mean_score(rows[name]) for name in (best, *COLUMNS)]
+    scores = [score(cell).replace("\u00a0", "") for cell in cells]
+    scores[0] += f" ({best})"
+    return f"| {_kind(results)}: {plain(title)} | {' | '.join(scores)} |"
 
 
 def _kind(results: Results) -> str:

@@ -14,6 +14,7 @@ from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
 from docs.shown.study.claims import claims
 from docs.shown.study.mask import parts, resnet, sweep, zetas
 from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
+from docs.shown.study.start import same_encoders, same_score
 from docs.shown.study.vote import confirmed, decided
 
 __all__ = [
@@ -36,6 +37,8 @@ __all__ = [
     "prices",
     "resnet",
     "rows",
+    "same_encoders",
+    "same_score",
     "seeds",
     "settings",
     "sizes",

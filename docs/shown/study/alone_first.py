@@ -5,6 +5,7 @@ from functools import cache, partial
 from docs.shown.claims import claim
 from docs.shown.page import NOTHING, draw, marked, points, say, score, table
 from docs.shown.study.cases import plain, read
+from docs.shown.study.start import start_claims
 from examples.results import Interval, Results, interval
 from examples.results.figures.cases import over_best_alone
 from examples.results.rows import against, alone, best_alone, chosen, cost, mean_score, verdict
@@ -15,16 +16,19 @@ PAIR = "helps-utd-depth-inertial"
 """The pair of sensors that nothing was chosen on, of data that something was."""
 FEW = "even-crema-d-votes-few"
 """The same with fewer to learn from, where five seeds cannot tell."""
+DIGITS = "hurts-grid-digits-10db"
+"""The noisy microphone again, with another word: a case that hurts and that nothing was chosen on."""
 HURTS = {
-    "hurts-grid-10db": "GRID, noisy\nmicrophone",
-    "hurts-grid-5db": "GRID,\nless noise",
-    "hurts-utd-depth-skeleton": "UTD-MHAD:\ndepth, skeleton",
+    "hurts-grid-10db": "GRID letters,\nnoisy\nmicrophone",
+    DIGITS: "GRID digits,\nnoisy\nmicrophone",
+    "hurts-grid-5db": "GRID letters,\nless noise",
+    "hurts-utd-depth-skeleton": "UTD-MHAD:\ndepth,\nskeleton",
 }
 HELPS = {
-    "helps-grid-clean": "GRID,\nno noise",
-    "helps-utd-skeleton-inertial": "UTD-MHAD:\nskeleton, inertial",
-    PAIR: "UTD-MHAD:\ndepth, inertial",
-    CONFIRMS: "CREMA-D: voice,\nvotes on face",
+    "helps-grid-clean": "GRID letters,\nno noise",
+    "helps-utd-skeleton-inertial": "UTD-MHAD:\nskeleton,\ninertial",
+    PAIR: "UTD-MHAD:\ndepth,\ninertial",
+    CONFIRMS: "CREMA-D:\nvoice, votes\non face",
 }
 SURELY = ("hurts-grid-10db", "hurts-utd-depth-skeleton")
 """Where joining costs points beyond the interval."""
@@ -36,9 +40,15 @@ ROWS = {
     "ogm-ge": "OGM-GE",
     "uniform-vote": "a loss each, all vote",
     "joined": "each alone, then joined",
+    "joined-frozen": "each alone, then joined, encoders frozen",
+    "joined-ogm-ge": "each alone, then OGM-GE",
+    "joined-uniform-vote": "each alone, then a loss each, all vote",
     "pooled-experts": "each alone, then pooled",
+    "joined-pooled": "ours without its mask",
     OURS: "ours: alone, joined, pooled",
 }
+DRAWN = ("concatenation", LONG, "ogm-ge", "uniform-vote", "joined", "pooled-experts", OURS)
+"""What the figure shows; the table has all."""
 
 
 def over(case: str, row: str, base: str = "") -> str:
@@ -60,8 +70,8 @@ def times() -> str:
 
 def seeds() -> str:
     """Return how many seeds each case has."""
-    (count,) = {results.recipe["seeds"] for results in cases().values()}
-    return str(count)
+    counts = sorted({results.recipe["seeds"] for results in cases().values()})
+    return " to ".join(str(count) for count in dict.fromkeys((counts[0], counts[-1])))
 
 
 @cache
@@ -72,7 +82,7 @@ def cases() -> dict[str, Results]:
 
 def joining() -> None:
     """Draw the figure and show the table."""
-    draw(partial(over_best_alone, hurting=len(HURTS)), cases(), ROWS)
+    draw(partial(over_best_alone, hurting=len(HURTS)), cases(), {name: ROWS[name] for name in DRAWN})
     lines = [
         [f"*{name}*", *(_single(results, name) for results in cases().values())]
         for name in ("best alone", "other alone")
@@ -157,6 +167,7 @@ def joining_claims() -> None:
         )
     _mask_claims()
     _confirmed()
+    start_claims()
 
 
 def _confirmed() -> None:

@@ -1,0 +1,71 @@
+"""What the start gives, encoders that were trained alone, and what the method: rivals from there, and ours."""
+
+from docs.shown.claims import claim
+from docs.shown.page import points
+from docs.shown.study.cases import read
+from examples.results import Interval, Run
+from examples.results.rows import against, mean_score, paired_difference, verdict
+
+OURS, LONG = "alone-joined-pooled", "concatenation-long"
+FROM_ALONE = ("joined", "joined-frozen", "joined-ogm-ge", "joined-uniform-vote")
+"""Rows that begin with the encoders of each modality alone, without a pool."""
+NOISY, DIGITS, DEPTH = "hurts-grid-10db", "hurts-grid-digits-10db", "hurts-utd-depth-skeleton"
+SAME = "same-encoders-grid-10db"
+
+
+def same_encoders(row: str) -> str:
+    """Return what ours gains on the noisy letters against a row at the learning rate of its own encoders."""
+    return points(_against_same(row))
+
+
+def same_score(row: str) -> str:
+    """Return the mean score of that row."""
+    return f"{mean_score(_same(row)).mean:.1f}"
+
+
+def start_claims() -> None:
+    """Hold what the page says of these rows."""
+    noisy = read(NOISY)
+    for row in ("joined-frozen", "joined-ogm-ge"):
+        claim(f"close to ours on the noisy letters: {row}", _to(NOISY, OURS, row) == "even")
+    claim("ours is better than the vote from there", _to(NOISY, OURS, "joined-uniform-vote") == "better")
+    for name in (DEPTH, DIGITS):
+        for row in FROM_ALONE:
+            claim(f"level with ours: {name}, {row}", _to(name, OURS, row) == "even")
+    for name in (NOISY, DIGITS, DEPTH):
+        claim(f"OGM-GE gains by this start: {name}", _to(name, "joined-ogm-ge", "ogm-ge") == "better")
+    for row in (*FROM_ALONE, "pooled-experts", OURS):
+        claim(f"gets the loss back: {row}", _to(DIGITS, row, LONG) == "better")
+        claim(f"not below the mouth alone: {row}", _to(DIGITS, row, "video") != "worse")
+    claim("ours is level with the mouth alone on digits", _to(DIGITS, OURS, "video") == "even")
+    claim("one seed of eight", _to(DIGITS, "concatenation", "video") == "even", _without_lowest() == "worse")
+    losses = [trial.loss or 0.0 for trial in noisy.trials if trial.row == "joined"]
+    claim("less than 0.02 apart", max(losses) - min(losses) < 0.02)
+    taken = {
+        row: [trial.settings for trial in noisy.trials if trial.row == row and trial.chosen]
+        for row in ("joined", "joined-frozen", OURS)
+    }
+    claim(
+        "its tuning took other encoders than ours", taken["joined"] != taken[OURS] == taken["joined-frozen"]
+    )
+    claim("from those of ours it is level", verdict(_against_same("joined")) == "even")
+    claim("the mouth alone at that rate is still behind", verdict(_against_same("video")) == "better")
+
+
+def _same(row: str) -> list[Run]:
+    return read(SAME).rows()[row]
+
+
+def _against_same(row: str) -> Interval:
+    return paired_difference(read(NOISY).rows()[OURS], _same(row))
+
+
+def _to(name: str, row: str, base: str) -> str:
+    difference = against(read(name), row, base)
+    return "" if difference is None else verdict(difference)
+
+
+def _without_lowest() -> str:
+    rows = read(DIGITS).rows()
+    rest = sorted(rows["concatenation"], key=lambda run: run.score)[1:]
+    return verdict(paired_difference(rest, rows["video"]))
