@@ -245,6 +245,20 @@ def test_repr_shows_live_state() -> None:
     assert "kept=0/2 image, 0/3 audio" in repr(mask_of([-1.0] * 5))
 
 
+def test_repr_is_a_table_where_one_line_is_too_long() -> None:
+    mask = mf.ComplementaryMask({"infrared_camera": 12, "ultrasound": 3, "microphone": 128, "text": 7})
+    assert repr(mask).splitlines() == [
+        "ComplementaryMask(",
+        "  threshold=0.05, side='output', channel_dim=1",
+        "  modality         kept",
+        "  infrared_camera  12/12",
+        "  ultrasound       3/3",
+        "  microphone       128/128",
+        "  text             7/7",
+        ")",
+    ]
+
+
 def test_omega_is_all_there_is() -> None:
     mask = mf.ComplementaryMask(4)
     assert list(mask.state_dict()) == ["weight"]
