@@ -10,6 +10,8 @@ OURS, LONG = "alone-joined-pooled", "concatenation-long"
 FROM_ALONE = ("joined", "joined-frozen", "joined-ogm-ge", "joined-uniform-vote")
 """Rows that begin with the encoders of each modality alone, without a pool."""
 NOISY, DIGITS, DEPTH = "hurts-grid-10db", "hurts-grid-digits-10db", "hurts-utd-depth-skeleton"
+LEVEL = (DIGITS, "hurts-grid-5db", DEPTH, "helps-crema-d-votes")
+"""Where all of these rows are level with ours."""
 SAME = "same-encoders-grid-10db"
 
 
@@ -29,7 +31,7 @@ def start_claims() -> None:
     for row in ("joined-frozen", "joined-ogm-ge"):
         claim(f"close to ours on the noisy letters: {row}", _to(NOISY, OURS, row) == "even")
     claim("ours is better than the vote from there", _to(NOISY, OURS, "joined-uniform-vote") == "better")
-    for name in (DEPTH, DIGITS):
+    for name in LEVEL:
         for row in FROM_ALONE:
             claim(f"level with ours: {name}, {row}", _to(name, OURS, row) == "even")
     for name in (NOISY, DIGITS, DEPTH):

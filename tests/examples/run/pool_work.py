@@ -22,7 +22,9 @@ def talk(job: int, tell: Tell) -> int:
 
 
 def forever(job: int, tell: Tell) -> None:
-    signal.signal(signal.SIGTERM, lambda *_: None)  # as training with Lightning does, which handles it in its own way
+    signal.signal(
+        signal.SIGTERM, lambda *_: None
+    )  # as training with Lightning does, which handles it in its own way
     tell(job)
     while True:
         time.sleep(0.01)
