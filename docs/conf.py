@@ -28,7 +28,8 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "substitution"]
 myst_substitutions = {
-    module: Numbers(module) for module in ("benchmarks", "learned", "people", "results", "study", "zeta")
+    module: Numbers(module)
+    for module in ("benchmarks", "learned", "people", "results", "study", "trade", "zeta")
 }
 myst_heading_anchors = 3
 nb_execution_mode = "force"  # results.md reads files that may have changed
@@ -61,4 +62,7 @@ def setup(app):
     """Read the pages again that are made from files of results, which Sphinx does not watch; hold the notebook against its page."""
     if notebook.NOTEBOOK.read_text(encoding="utf-8") != notebook.made():
         raise ExtensionError("examples/quickstart.ipynb is not docs/quickstart.md: `make notebook`.")
-    app.connect("env-get-outdated", lambda *_: ["benchmarks", "choosing", "results", "study", "zeta"])
+    app.connect(
+        "env-get-outdated",
+        lambda *_: ["benchmarks", "choosing", "results", "smaller-network", "study", "zeta"],
+    )

@@ -7,9 +7,10 @@ import torch
 
 from examples.__main__ import main
 from examples.data.place import Place
-from examples.results import Results
+from examples.results import Results, interval
 from examples.run.folder import RunFolder
 from examples.run.trained import Trained, load_trained
+from examples.trade.figure import Case, draw
 from examples.trade.measure import measure, open_channels
 from examples.trade.records import TradeResults
 
@@ -18,10 +19,11 @@ data: mfeat
 epochs: 2
 seeds: 2
 batch_size: 200
+alone: [pix]
 network: {width: 4, residual_width: 2, residual_blocks: 0, latent: 4, head_width: 4, head_residual_width: 2, head_hidden: 8}
 comparison:
-  concatenation: {method: concatenation, quantise: false}
   narrow: {method: concatenation, quantise: false, settings: {network.latent: 1}}
+  concatenation: {method: concatenation, quantise: false}
   random: {method: pruned, quantise: false, arguments: {by: random, share: 0.25}}
 """
 
@@ -51,13 +53,15 @@ def test_the_command_writes_a_line_for_each_run(folder: Path, capsys: pytest.Cap
     found = TradeResults.read(folder / "small" / "trade.json")
     runs = {(run.row, run.seed): run for run in Results.read(folder / "results.json").runs}
     assert [(size.row, size.seed) for size in found.sizes] == list(runs)
+    assert all(size.channels == {"pix": 4} for size in found.row("pix"))
     assert (found.batch, found.calls, found.data) == (4, 2, "mfeat")
     full, narrow, pruned = (found.row(name) for name in ("concatenation", "narrow", "random"))
     assert [size.seed for size in pruned] == [0, 1]
     assert all(size.kept == 24 and size.unread == [] for size in full)
     assert all(size.kept == 6 and set(size.channels.values()) == {1} for size in narrow)
     assert all(size.kept == 6 for size in pruned)
-    assert {size.parameters for size in full} == {runs["concatenation", 0].parameters}
+    assert {size.parameters for size in full} == {full[0].parameters}
+    assert full[0].parameters <= runs["concatenation", 0].parameters, "batch norm is part of its layer now"
     for size in (*narrow, *pruned):
         assert size.parameters < full[0].parameters
         assert 0 < size.multiply_adds < full[0].multiply_adds
@@ -104,3 +108,27 @@ def test_wrong_arguments(
 def test_no_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["trade", str(tmp_path)]) == 2
     assert "No results at" in capsys.readouterr().err
+
+
+def test_the_figure_has_every_row_where_it_belongs(folder: Path) -> None:
+    assert (
+        main(["trade", str(folder), "--batch", "4", "--calls", "1", "--output", str(folder / "drawn")]) == 0
+    )
+    case = Case(Results.read(folder / "results.json"), TradeResults.read(folder / "drawn" / "trade.json"))
+    assert case.full() == "concatenation"
+    assert [case.kept(row) for row in ("concatenation", "narrow", "random", "pix")] == [100, 25, 25, 400 / 24]
+    assert case.multiply_adds("pix") < case.multiply_adds("narrow") < 100
+    assert case.unread("narrow") == [0, 0]
+    drawn = draw({"mfeat": case}, {"pruned": ["nowhere", "random"], "from scratch": ["narrow"]})
+    channels, time = drawn.axes
+    assert (channels.get_title(), time.get_xlabel()) == ("mfeat", "time of the whole network, %")
+    lines = {line.get_label(): line for line in channels.get_lines()}
+    points = channels.containers[0].lines[0]
+    assert list(points.get_xdata()) == pytest.approx([100, 25], rel=0.05)
+    means = [
+        interval([run.score for run in case.results.rows()[row]]).mean for row in ("concatenation", "random")
+    ]
+    assert list(points.get_ydata()) == means
+    assert "the full network" in lines
+    words = [text.get_text() for text in drawn.legends[0].get_texts()]
+    assert set(words) == {"pruned", "from scratch", "the full network", "one modality alone"}
