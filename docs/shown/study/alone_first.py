@@ -209,7 +209,7 @@ def _mask_claims() -> None:
             )
     for title, results in cases().items():
         without = against(results, OURS, "joined-pooled")
-        claim(f"level without a mask: {title}", without is None or verdict(without) == "even")
+        claim(f"level without a mask: {title}", verdict(without or MISSING) == "even")
     clean = read("helps-grid-clean")
     for row in ("pooled-experts", "joined", "joined-uniform-vote"):
         claim(f"where it loses: {row}", _is("worse", against(clean, OURS, row)))

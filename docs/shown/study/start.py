@@ -10,7 +10,14 @@ OURS, LONG = "alone-joined-pooled", "concatenation-long"
 FROM_ALONE = ("joined", "joined-frozen", "joined-ogm-ge", "joined-uniform-vote")
 """Rows that begin with the encoders of each modality alone, without a pool."""
 NOISY, DIGITS, DEPTH = "hurts-grid-10db", "hurts-grid-digits-10db", "hurts-utd-depth-skeleton"
-LEVEL = (DIGITS, "hurts-grid-5db", DEPTH, "helps-utd-skeleton-inertial", "helps-crema-d-votes")
+LEVEL = (
+    DIGITS,
+    "hurts-grid-5db",
+    DEPTH,
+    "helps-utd-skeleton-inertial",
+    "helps-utd-depth-inertial",
+    "helps-crema-d-votes",
+)
 """Where all of these rows are level with ours."""
 SAME = "same-encoders-grid-10db"
 
