@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 SHIPPED = ROOT / "examples" / "results"
 OF_COMPARISONS = sorted(
     {*SHIPPED.rglob("*.json")}
-    - {*SHIPPED.glob("probes-*")}
+    - {*SHIPPED.glob("probes-*"), *SHIPPED.rglob("*-sizes.json")}
     - {SHIPPED / f"{name}.json" for name in ("people", "zeta")}
 )
 
@@ -153,7 +153,7 @@ def test_one_line_a_run(some: Results, tmp_path: Path):
     assert sum(line.startswith('{"row":') for line in lines) == len(some.runs)
 
 
-@pytest.mark.parametrize("path", OF_COMPARISONS, ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", OF_COMPARISONS, ids=lambda path: str(path.relative_to(SHIPPED)))
 def test_results_that_ship_are_read_and_written(path: Path, tmp_path: Path):
     results = Results.read(path)
     results.write(tmp_path / "again.json")
