@@ -177,7 +177,7 @@ def test_help_of_one_command_builds_one_parser(monkeypatch: pytest.MonkeyPatch, 
 
 def test_every_command_has_a_file_of_its_own():
     files = {path.stem for path in Path(cli.__file__).parent.glob("*.py")}
-    assert files - {"__init__", "options"} == set(COMMANDS)
+    assert files - {"__init__", "options", "watched"} == set(COMMANDS)
 
 
 def test_a_fault_of_the_program_shows_its_traceback(monkeypatch: pytest.MonkeyPatch):

@@ -132,14 +132,14 @@ def test_check_reads_with_the_options_of_the_command_and_of_a_recipe(
 
 
 def test_a_modality_called_as_a_row_and_no_file(wine: Path, capsys: pytest.CaptureFixture[str]):
-    np.savez("wine.npz", mask=np.zeros((9, 2)), label=np.arange(9) % 3)
+    np.savez("wine.npz", mask=np.zeros((9, 2)), other=np.zeros((9, 2)), label=np.arange(9) % 3)
     assert compare() == 2
     words = " ".join(capsys.readouterr().err.split())
     assert (
         "The data has the modalities ['mask'], and recipe 'arrays' has rows of these names; rename either."
         in words
     )
-    np.savez("wine.npz", stages=np.zeros((9, 2)), label=np.arange(9) % 3)
+    np.savez("wine.npz", stages=np.zeros((9, 2)), other=np.zeros((9, 2)), label=np.arange(9) % 3)
     assert compare() == 2
     words = " ".join(capsys.readouterr().err.split())
     assert (
