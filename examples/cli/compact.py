@@ -25,11 +25,7 @@ def arguments() -> ArgumentParser:
 
 
 def run(parsed: Namespace, typed: str) -> int:
-    """Run the command and return the exit status.
-
-    Args:
-        parsed: Arguments from the parser.
-        typed: The whole command, for the record.
+    """Run the command.
 
     Raises:
         UserError: The folder holds no run, its network has no mask, or an argument is wrong; says what.
@@ -47,10 +43,6 @@ def run(parsed: Namespace, typed: str) -> int:
     if trained.model.mask is None:
         raise UserError(
             f"'{parsed.run}' (row '{trained.row}') must be a run with a mask, such as of the method 'complementary_mask'."
-        )
-    if parsed.batch > len(trained.data.test):
-        raise UserError(
-            f"`batch` (={parsed.batch}) must be at most {len(trained.data.test)}, the samples of the test part."
         )
     inputs = trained.first_of_test(parsed.batch)
     small = mf.compact(trained.model, inputs, entry="prediction")

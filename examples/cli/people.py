@@ -26,11 +26,7 @@ def arguments() -> ArgumentParser:
 
 
 def run(parsed: Namespace, typed: str) -> int:
-    """Run the command and return the exit status.
-
-    Args:
-        parsed: Arguments from the parser.
-        typed: The whole command, for the record.
+    """Run the command.
 
     Raises:
         UserError: There is no run, checkpoint or data, or a run is of data that nobody has judged; says what.

@@ -28,11 +28,7 @@ def arguments() -> ArgumentParser:
 
 
 def run(parsed: Namespace, typed: str) -> int:
-    """Run the command and return the exit status.
-
-    Args:
-        parsed: Arguments from the parser.
-        typed: The whole command, for the record.
+    """Run the command.
 
     Raises:
         UserError: A folder holds no run, an argument or a file is wrong, or the runs are of several data sets; says what.

@@ -8,6 +8,7 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
+from examples.cli.watched import watched
 from examples.errors import UserError
 from examples.results import Results
 from examples.results.origin import machine, versions
@@ -37,11 +38,7 @@ def arguments() -> ArgumentParser:
 
 
 def run(parsed: Namespace, typed: str) -> int:
-    """Run the command and return the exit status.
-
-    Args:
-        parsed: Arguments from the parser.
-        typed: The whole command, for the record.
+    """Run the command.
 
     Raises:
         UserError: There is no comparison, its checkpoints were not kept, or an argument is wrong; says what.
@@ -54,16 +51,15 @@ def run(parsed: Namespace, typed: str) -> int:
             raise UserError(f"`{name}` (={parsed[name]}) must be at least {least}.")
     start, console, place = time.perf_counter(), Console(), parsed_place(parsed)
     results = Results.read(parsed.comparison / "results.json")
-    runs = [(run.row, run.seed) for run in results.runs]
+    folders = [RunFolder(parsed.comparison / run.row / f"seed-{run.seed}") for run in results.runs]
 
     def trained() -> Iterator[Trained]:
-        for row, seed in runs:
-            yield load_trained(RunFolder(parsed.comparison / row / f"seed-{seed}"), place)
+        for folder in watched(folders, "making networks smaller", console):
+            one = load_trained(folder, place)
+            console.print(f"{one.row}, seed {one.seed}", highlight=False, soft_wrap=True)
+            yield one
 
-    def tell(one: Trained) -> None:
-        console.print(f"{one.row}, seed {one.seed}", highlight=False, soft_wrap=True)
-
-    sizes = measure(trained(), batch=parsed.batch, calls=parsed.calls, tell=tell)
+    sizes = measure(trained(), batch=parsed.batch, calls=parsed.calls)
     path = (parsed.comparison if parsed.output is None else parsed.output) / _FILE
     TradeResults(
         data=results.data,

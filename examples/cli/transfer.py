@@ -49,11 +49,7 @@ def arguments() -> ArgumentParser:
 
 
 def run(parsed: Namespace, typed: str) -> int:
-    """Run the command and return the exit status.
-
-    Args:
-        parsed: Arguments from the parser.
-        typed: The whole command, for the record.
+    """Run the command.
 
     Raises:
         UserError: There is no source, checkpoint or data, an argument is wrong, or a part does not fit; says what.

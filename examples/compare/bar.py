@@ -67,9 +67,8 @@ class Bar:
     def show_run(self, row: str, seed: int, outcome: Run | Failure) -> None:
         """Show one run more."""
         self._finished += 1
-        done = (
-            self._finished * self._epochs
-        )  # not the sum of epochs shown: rows may have more of them, or fewer
+        # Not the sum of the epochs shown: rows may have more of them, or fewer.
+        done = self._finished * self._epochs
         self._progress.update(self._task, completed=done, finished=self._finished)
         failed = isinstance(outcome, Failure)
         what = f"failed, {outcome.error}" if isinstance(outcome, Failure) else f"{outcome.score:.1f} %"

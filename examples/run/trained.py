@@ -53,7 +53,15 @@ class Trained:
     result: Run | None
 
     def first_of_test(self, count: int) -> dict[str, Tensor]:
-        """Return the first samples of the test part, as the network takes them."""
+        """Return the first samples of the test part, as the network takes them.
+
+        Raises:
+            UserError: There are not so many.
+        """
+        if count > len(self.data.test):
+            raise UserError(
+                f"`batch` (={count}) must be at most {len(self.data.test)}, the samples of the test part."
+            )
         return self.data.test[Draw(list(range(count)), None)].inputs
 
 

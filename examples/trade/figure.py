@@ -46,10 +46,6 @@ class Case:
         """Return the time of a row's networks, percent of that of the full network."""
         return self._share(row, lambda size: size.milliseconds)
 
-    def multiply_adds(self, row: str) -> float:
-        """Return the multiply-adds of a row's networks, percent of those of the full network."""
-        return self._share(row, lambda size: size.multiply_adds)
-
     def score(self, row: str) -> Interval:
         """Return the score of a row."""
         return mean_score(self.results.rows()[row])

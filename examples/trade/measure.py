@@ -1,14 +1,13 @@
 """Make the networks of trained runs smaller, and measure what is left."""
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
 import maskfusion as mf
-from examples.errors import UserError
 from examples.run.clock import milliseconds
 from examples.run.trained import Trained
 from examples.trade.records import Size
@@ -22,9 +21,7 @@ class _Small:
     multiply_adds: int
 
 
-def measure(
-    runs: Iterable[Trained], *, batch: int, calls: int, tell: Callable[[Trained], None] = lambda _: None
-) -> list[Size]:
+def measure(runs: Iterable[Trained], *, batch: int, calls: int) -> list[Size]:
     """Return the size of each run's network without its closed channels, and its time on one thread.
 
     Networks of one shape, with as many open channels of each modality, are made and timed once.
@@ -33,21 +30,18 @@ def measure(
         runs: Trained runs of one comparison, one at a time.
         batch: Samples in a call.
         calls: Calls of each network that the median is taken over.
-        tell: Function called with each run as it is done.
 
     Raises:
         UserError: A network has no part that could be cut, or the test part is smaller than the batch; says what.
     """
-    made: dict[object, _Small] = {}
+    made: dict[str, _Small] = {}
     found = []
     for trained in runs:
         channels = open_channels(trained)
-        shape = astuple(trained.recipe.network), tuple(channels.items())
-        key = repr(shape)
+        key = repr((trained.recipe.network, channels))
         if key not in made:
             made[key] = _shrunk(trained, batch)
         found.append((trained.row, trained.seed, channels, key))
-        tell(trained)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -79,10 +73,6 @@ def open_channels(trained: Trained) -> dict[str, int]:
 
 
 def _shrunk(trained: Trained, batch: int) -> _Small:
-    if batch > len(trained.data.test):
-        raise UserError(
-            f"`batch` (={batch}) must be at most {len(trained.data.test)}, the samples of the test part."
-        )
     model, inputs = trained.model, trained.first_of_test(batch)
     if model.mask is None:  # so that what else becomes faster without training does so for all
         model.fusion = mf.ComplementaryMask(model.channels, fusion=model.fusion)

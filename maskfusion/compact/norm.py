@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, cast
 
+import torch
 from torch import Tensor
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 from typing_extensions import override
@@ -13,6 +14,10 @@ from maskfusion.compact.rules import ByChannel, Written
 
 if TYPE_CHECKING:
     from maskfusion.compact.writer import Writer
+
+
+_TINY = torch.finfo(torch.float32).tiny
+"""float16 has no numbers so small: of a product of two weights too little would be left."""
 
 
 class BatchNorm(ByChannel):
@@ -28,9 +33,12 @@ class BatchNorm(ByChannel):
         if not (fixed and statistics and _makes_channels(source)):
             return super().write(node, wanted, writer)
         layer = writer.whole(source) if held is None else writer.form(source, held)
-        if layer.target is not source.target or any(
-            part is not None and part.op != "get_attr" for part in parts_of(layer)[1:3]
-        ):
+        if layer.target is not source.target:
+            return super().write(node, wanted, writer)
+        made = parts_of(layer)
+        if any(part is not None and part.op != "get_attr" for part in (made.weight, made.bias)):
+            return super().write(node, wanted, writer)
+        if torch.finfo(writer.stored_at(made.weight).dtype).tiny > _TINY:
             return super().write(node, wanted, writer)
 
         def rows(part: Node | None) -> Tensor | None:
@@ -39,7 +47,6 @@ class BatchNorm(ByChannel):
             value = writer.program.value(part).detach().double()
             return cast("Tensor", value if held is None else value[held.mask.to(value.device)])
 
-        made = parts_of(layer)
         had = None if made.bias is None else writer.stored_at(made.bias).detach().double()
         new_weight, new_bias = fuse_conv_bn_weights(
             writer.stored_at(made.weight).detach().double(),

@@ -143,8 +143,8 @@ def _explained(file: Path) -> Iterator[None]:
     """Say in a sentence that a file cannot be read."""
     try:
         yield
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, NotImplementedError) as error:
-        # the last of them is what zipfile raises at a compression that it does not know
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, ValueError, RuntimeError) as error:
+        # The last is what zipfile raises at archives with a password, or a compression that it does not know.
         raise UnreadableError(f"'{file}' is damaged or cut short ({error}); save it again") from error
 
 

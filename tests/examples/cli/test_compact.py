@@ -8,6 +8,7 @@ import torch
 
 from examples.__main__ import main
 from examples.run.clock import milliseconds
+from tests.support.helpers import whole_network
 
 RECIPE = """
 data: mfeat
@@ -37,8 +38,7 @@ def test_a_smaller_network_of_a_run(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "ms, medians of 20 on this machine." in (tmp_path / "small" / "small.txt").read_text(
         encoding="utf-8"
     )
-    # A whole network, not a state_dict, and a file that this test has just written.
-    small = torch.load(tmp_path / "small" / "small.pt", weights_only=False)
+    small = whole_network(tmp_path / "small" / "small.pt")
     assert small.report.total.parameters[1] < small.report.total.parameters[0]
     assert main(["compact", str(runs["concatenation"])]) == 2
     assert "must be a run with a mask" in capsys.readouterr().err.replace("\n", " ")

@@ -120,6 +120,25 @@ def test_no_root_and_folders_that_hold_none_or_several(tmp_path: Path):
         open_bundle(Place(tmp_path))
 
 
+@pytest.mark.parametrize(
+    ("place", "value", "message"), [(6, 1, "encrypted"), (8, 99, "compression method is not supported")]
+)
+def test_archives_that_zipfile_cannot_open(tmp_path: Path, place: int, value: int, message: str):
+    path = tmp_path / "my.npz"
+    np.savez(path, **arrays())
+    content = bytearray(path.read_bytes())
+    for signature, further in ((b"PK\3\4", 0), (b"PK\1\2", 2)):  # of each member, then of the list at the end
+        start = content.find(signature)
+        while start >= 0:
+            content[start + place + further] = value
+            start = content.find(signature, start + 4)
+    path.write_bytes(content)
+    with pytest.raises(
+        UserError, match=rf"my\.npz' is damaged or cut short \(.*{message}.*\); save it again"
+    ):
+        open_bundle(Place(path))
+
+
 @pytest.mark.parametrize("cut", [20, 150])
 def test_files_that_were_cut(tmp_path: Path, cut: int):
     folder = write_folder(tmp_path / "loose", {"a": np.zeros((9, 9)), "label": np.zeros(9)})
