@@ -16,10 +16,6 @@ if TYPE_CHECKING:
     from maskfusion.compact.writer import Writer
 
 
-_TINY = torch.finfo(torch.float32).tiny
-"""float16 has no numbers so small: of a product of two weights too little would be left."""
-
-
 class BatchNorm(ByChannel):
     """A factor and a summand for each channel. A convolution or ``nn.Linear`` takes both over if nothing else reads it."""
 
@@ -38,7 +34,9 @@ class BatchNorm(ByChannel):
         made = parts_of(layer)
         if any(part is not None and part.op != "get_attr" for part in (made.weight, made.bias)):
             return super().write(node, wanted, writer)
-        if torch.finfo(writer.stored_at(made.weight).dtype).tiny > _TINY:
+        if (
+            torch.finfo(writer.stored_at(made.weight).dtype).bits < 32
+        ):  # rounding its products changes the outputs of a deep network
             return super().write(node, wanted, writer)
 
         def rows(part: Node | None) -> Tensor | None:
