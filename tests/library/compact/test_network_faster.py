@@ -131,6 +131,16 @@ def test_before_the_mask_with_closed_outputs(rank: int) -> None:
     assert not any(parameter.requires_grad for parameter in small.parameters())
 
 
+def test_before_the_mask_with_groups_that_compute_closed_outputs_too() -> None:
+    torch.manual_seed(0)
+    model = Net(lambda m, x: m.a(averaged(x)), lambda _, x: x, {"a": nn.Linear(8, 4)})
+    model.encoder = nn.Sequential(nn.Conv2d(8, 8, 1, groups=2), norm(nn.BatchNorm2d(8)), nn.ReLU())
+    small, shapes = same(model, torch.randn(4, 8, 6, 5))
+    assert norms_in(small) == 1
+    assert shapes["encoder.0.weight"][0] == 8
+    assert shapes["encoder.1.weight"] == (3,)
+
+
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_keeps_its_batch_norm(dtype: torch.dtype) -> None:
     torch.manual_seed(0)
