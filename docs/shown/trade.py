@@ -4,7 +4,7 @@ from functools import cache
 
 from docs.shown.claims import claim
 from docs.shown.page import RESULTS, draw, points
-from examples.results import Results, Run, interval
+from examples.results import Results
 from examples.results.rows import against, verdict
 from examples.trade import figure
 from examples.trade.figure import Case
@@ -14,6 +14,7 @@ TITLES = {
     "utd-depth-skeleton": "UTD-MHAD:\ndepth, skeleton",
     "grid-10db": "GRID, noisy\nmicrophone",
     "utd-skeleton-inertial": "UTD-MHAD:\nskeleton, inertial",
+    "crema-d-votes": "CREMA-D:\nvoice, votes on faces",
 }
 UTD = ("utd-depth-skeleton", "utd-skeleton-inertial")
 SHARES = ("quarter", "eighth")
@@ -50,15 +51,14 @@ def time(name: str, row: str) -> str:
     return f"{case(name).time(row):.0f}"
 
 
-def kept(name: str, row: str, modality: str) -> str:
-    """Return which part of the channels that a row keeps are a modality's, percent."""
-    runs = case(name).results.rows()[row]
-    return f"{interval([_part(run, modality) for run in runs]).mean:.0f}"
-
-
 def without(name: str, family: str) -> str:
     """Return how many networks of a family do without a modality."""
-    found = [count for share in SHARES for count in case(name).unread(f"{family}-{share}")]
+    return closed(name, *(f"{family}-{share}" for share in SHARES))
+
+
+def closed(name: str, *rows: str) -> str:
+    """Return how many networks of some rows do without a modality."""
+    found = [count for row in rows for count in case(name).unread(row)]
     return f"{sum(count > 0 for count in found)} of {len(found)}"
 
 
@@ -83,6 +83,15 @@ def claims() -> None:
     rest = {"utd-depth-skeleton": "worse", "utd-skeleton-inertial": "better"}
     for name, word in rest.items():
         claim(f"{word} than weights times activations: {name}", _mask(name, "contribution", "eighth") == word)
+    votes = "crema-d-votes"
+    for share in SHARES:
+        for rival in ("filters", "contribution", "random", "narrow"):
+            claim(f"all are level on CREMA-D: {rival}", _mask(votes, rival, share) == "even")
+        for row in ("faces", f"mask-{share}"):
+            claim(
+                f"as good as the full network on CREMA-D: {row}",
+                _verdict(votes, row, "concatenation") == "even",
+            )
     both = case("utd-skeleton-inertial")
     costs = [both.score("concatenation").mean - both.score(row).mean for row in ("thin-half", "mask-quarter")]
     claim(
@@ -96,10 +105,10 @@ def claims() -> None:
         claim("the better modality alone is better than any of these", here > there + 1)
 
 
-def _mask(name: str, rival: str, share: str) -> str:
-    difference = against(case(name).results, f"mask-{share}", f"{rival}-{share}")
+def _verdict(name: str, row: str, base: str) -> str:
+    difference = against(case(name).results, row, base)
     return "" if difference is None else verdict(difference)
 
 
-def _part(run: Run, modality: str) -> float:
-    return 100 * run.complementary[modality] / sum(run.complementary.values())
+def _mask(name: str, rival: str, share: str) -> str:
+    return _verdict(name, f"mask-{share}", f"{rival}-{share}")
