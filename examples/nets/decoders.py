@@ -39,7 +39,12 @@ class MapDecoder(nn.Module):
                 NORM[self.rank](after),
                 nn.ReLU(inplace=True),
             ]
-        self.layers = nn.Sequential(*layers[:-2])  # the last one gives the reconstruction itself
+        # The last convolution gives the reconstruction itself.
+        if len(grids) > 1:
+            del layers[-2:]
+        else:
+            layers.append(CONVOLUTION[self.rank](width, channels, 1))
+        self.layers = nn.Sequential(*layers)
 
     def forward(self, latent: Tensor) -> Tensor:
         """Decode latent maps."""

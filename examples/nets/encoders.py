@@ -8,6 +8,7 @@ from itertools import pairwise
 from typing import TypeAlias
 
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from examples.data.contract import Modality
 from examples.errors import UserError
@@ -81,12 +82,50 @@ class ResNetEncoder(nn.Module):
         super().__init__()
         body = ResNet18(shape, width=network.resnet_width, stages=network.resnet_stages)
         self.grids = _pooled(body.grids, pooling)
-        self.layers = nn.Sequential(body, *_pools(2, pooling), nn.Conv2d(body.width, network.latent, 1))
+        self.layers = nn.Sequential(body, *_pools(2, pooling), nn.Conv2d(body.widths[-1], network.latent, 1))
 
     def forward(self, x: Tensor) -> Tensor:
         """Encode images."""
         latent: Tensor = self.layers(x)
         return latent
+
+
+class PyramidEncoder(nn.Module):
+    """ResNet-18 for images, and the way back to its first stage's grid, with a skip connection from each stage.
+
+    Every stage goes through a 1 x 1 convolution to the latent's channels; from the last one on, maps are doubled in size and added
+    to those of the stage before, and a 3 x 3 convolution smooths their sum.
+
+    Args:
+        shape: Shape of one sample, ``(channels, height, width)``; any size.
+        network: Sizes.
+        pooling: Number of times the last maps are pooled.
+
+    Shape:
+        - Input: ``(batch, *shape)``
+        - Output: ``(batch, latent, *grids[-1])``, 1/4 of the input, or the whole of a small one
+
+    Reference: T.-Y. Lin et al., "Feature Pyramid Networks for Object Detection", 2017, Fig. 3.
+    """
+
+    def __init__(self, shape: tuple[int, ...], network: Network, pooling: int = 0) -> None:
+        super().__init__()
+        self.body = ResNet18(shape, width=network.resnet_width, stages=network.resnet_stages)
+        self.grids = _pooled(self.body.grids[: len(self.body.grids) - network.resnet_stages + 1], pooling)
+        self.lateral = nn.ModuleList(nn.Conv2d(width, network.latent, 1) for width in self.body.widths)
+        self.smooth = nn.Sequential(
+            nn.Conv2d(network.latent, network.latent, 3, padding=1), *_pools(2, pooling)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Encode images."""
+        maps = [lateral(stage) for lateral, stage in zip(self.lateral, self.body.maps(x), strict=True)]
+        latent: Tensor = maps.pop()
+        while maps:
+            below = maps.pop()
+            latent = below + interpolate(latent, size=below.shape[2:])
+        smooth: Tensor = self.smooth(latent)
+        return smooth
 
 
 class PlainEncoder(nn.Module):
@@ -157,11 +196,11 @@ class VectorEncoder(nn.Module):
         return latent[:, :, None, None]
 
 
-Encoder: TypeAlias = MapEncoder | PlainEncoder | ResNetEncoder | VectorEncoder
+Encoder: TypeAlias = MapEncoder | PlainEncoder | PyramidEncoder | ResNetEncoder | VectorEncoder
 
 
 def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Encoder:
-    """Return the encoder for a modality's kind: vectors have their own, and so have sequences beside ResNet-18.
+    """Return the encoder for a modality's kind: vectors have their own, and so have sequences beside ResNet-18 and its pyramid.
 
     Args:
         modality: Modality that goes in.
@@ -180,6 +219,8 @@ def build_encoder(modality: Modality, network: Network, pooling: int = 0) -> Enc
         return PlainEncoder(modality.shape, network)
     if modality.kind == "image" and network.encoder == "resnet18":
         return ResNetEncoder(modality.shape, network, pooling)
+    if modality.kind == "image" and network.encoder == "pyramid":
+        return PyramidEncoder(modality.shape, network, pooling)
     return MapEncoder(modality.shape, network, pooling)
 
 

@@ -51,7 +51,7 @@ class ResNet18(nn.Module):
 
     Shape:
         - Input: ``(batch, channels, height, width)``
-        - Output: ``(batch, width * 2 ** (stages - 1), *grids[-1])``
+        - Output: ``(batch, widths[-1], *grids[-1])``; stage ``i`` has ``widths[i]`` channels
 
     Reference: He et al., "Deep Residual Learning for Image Recognition", 2016, Table 1.
     """
@@ -63,7 +63,7 @@ class ResNet18(nn.Module):
         widths = [width * 2**stage for stage in range(stages)]
         halvings = stages - 1 if small else stages + 1
         self.grids = tuple(tuple(-(-size // 2**step) for size in sizes) for step in range(halvings + 1))
-        self.width = widths[-1]
+        self.widths = widths
         self.stem = nn.Sequential(
             nn.Conv2d(channels, width, 3, padding=1, bias=False)
             if small
@@ -86,5 +86,11 @@ class ResNet18(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the maps of the last stage."""
-        out: Tensor = self.stages(self.stem(x))
-        return out
+        return self.maps(x)[-1]
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Return the maps of every stage, the first one first."""
+        found = [self.stem(x)]
+        for stage in self.stages:
+            found.append(stage(found[-1]))
+        return found[1:]

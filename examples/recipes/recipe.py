@@ -22,7 +22,8 @@ class Network:
     """Sizes of the network; the defaults are the published ones.
 
     Args:
-        encoder: Encoder of images: "vqvae", the published convolutions, or "resnet18"; sequences keep their own beside both.
+        encoder: Encoder of images: "vqvae", the published convolutions, "resnet18", or "pyramid", the same with skip connections
+            back to a fine grid, to score pixels; sequences keep their own beside these.
             "plain" is for images and sequences, a few convolutions of stride 2 with batch norm and the mean over their
             maps; its head has two layers. Vectors always keep their own.
         pooling: Modality name to extra max-pools of stride 2 in its encoder, 0 when not named; its decoder undoes
@@ -44,7 +45,7 @@ class Network:
         dropout: Dropout in the head.
     """
 
-    encoder: Literal["vqvae", "resnet18", "plain"] = "vqvae"
+    encoder: Literal["vqvae", "resnet18", "pyramid", "plain"] = "vqvae"
     pooling: dict[str, NonNegativeInt] = field(default_factory=dict)
     width: PositiveInt = 128
     residual_width: PositiveInt = 32

@@ -27,6 +27,7 @@ SIZES = {
 }
 SMALL = Network(**SIZES)
 RESNET = Network(**SIZES, encoder="resnet18")
+PYRAMID = Network(**SIZES, encoder="pyramid")
 PLAIN = Network(**SIZES, encoder="plain")
 KINDS = {
     "image": (Modality("image", (3, 16, 15)), (4, 3)),
@@ -52,7 +53,15 @@ def test_encoder_and_decoder_shapes(key: str):
 
 
 @pytest.mark.parametrize("pooling", [0, 1, 3])
-@pytest.mark.parametrize("network", [SMALL, RESNET, Network(**SIZES, encoder="resnet18", resnet_stages=2)])
+@pytest.mark.parametrize(
+    "network",
+    [
+        SMALL,
+        RESNET,
+        PYRAMID,
+        *(Network(**SIZES, encoder=encoder, resnet_stages=2) for encoder in ("resnet18", "pyramid")),
+    ],
+)
 @pytest.mark.parametrize("shape", [(1, 19, 19), (2, 66, 81), (3, 71, 64), (6, 29), (6, 4)])
 def test_decoder_undoes_every_halving(shape: tuple[int, ...], network: Network, pooling: int):
     modality = Modality("image" if len(shape) == 3 else "sequence", shape)
@@ -81,14 +90,30 @@ def test_nothing_to_pool():
         network.expect_pooled(["image"])
 
 
-def test_resnet_is_for_images_only():
-    kinds = {key: type(build_encoder(modality, RESNET)).__name__ for key, (modality, _) in KINDS.items()}
-    assert kinds == {
-        "image": "ResNetEncoder",
-        "tall": "ResNetEncoder",
-        "sequence": "MapEncoder",
-        "vector": "VectorEncoder",
-    }
+@pytest.mark.parametrize(("network", "kind"), [(RESNET, "ResNetEncoder"), (PYRAMID, "PyramidEncoder")])
+def test_resnet_is_for_images_only(network: Network, kind: str):
+    kinds = {key: type(build_encoder(modality, network)).__name__ for key, (modality, _) in KINDS.items()}
+    assert kinds == {"image": kind, "tall": kind, "sequence": "MapEncoder", "vector": "VectorEncoder"}
+
+
+@pytest.mark.parametrize(
+    ("shape", "stages", "grid"),
+    [((3, 64, 96), 4, (16, 24)), ((1, 70, 65), 2, (18, 17)), ((3, 20, 31), 4, (20, 31))],
+)
+def test_the_pyramid_comes_back_to_the_grid_of_the_first_stage(
+    shape: tuple[int, ...], stages: int, grid: tuple[int, int]
+):
+    network = Network(**SIZES, encoder="pyramid", resnet_stages=stages)
+    encoder = build_encoder(Modality("image", shape), network)
+    assert encoder(torch.randn(2, *shape)).shape == (2, 6, *grid)
+
+
+def test_every_stage_reaches_the_pyramids_maps():
+    torch.manual_seed(0)
+    encoder = build_encoder(Modality("image", (3, 64, 64)), PYRAMID)
+    encoder(torch.randn(2, 3, 64, 64)).square().sum().backward()
+    assert [layer.in_channels for layer in encoder.lateral] == [4, 8, 16, 32]
+    assert all(weights.grad is not None and weights.grad.any() for weights in encoder.parameters())
 
 
 @pytest.mark.parametrize("modality", [Modality("image", (1, 3, 8)), Modality("sequence", (2, 3))])
