@@ -15,6 +15,8 @@ COVER ?=
 
 # A process for each core; the tests of one file stay in one, since they share what takes long to make.
 SPREAD := --numprocesses auto --dist loadfile
+# Slow tests wait for processes that they start, so one more; in their order, since the longest are in files with few tests.
+SPREAD_SLOW := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help benchmark coverage demo test test-slow lint types imports docs notebook wheel release-check lock format clean
@@ -34,7 +36,7 @@ test: $(VENV)/.test  ## Run the tests, all but the slow ones; ARGS="-k quantizer
 test-slow: $(VENV)/.test  ## Run the slow tests, and those of the library again with the shapes in annotations checked
 	$(BIN)/python -m pytest $(SPREAD) -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
 	  -m "not unchecked and not slow" tests --ignore=tests/examples
-	$(BIN)/python -m pytest $(SPREAD) -m slow $(COVER) $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD_SLOW) -m slow $(COVER) $(ARGS)
 
 coverage: $(VENV)/.test  ## Say what tests that ran with COVER=--cov reached: all of the library, nine tenths of the examples
 	$(BIN)/python -m coverage report --include='maskfusion/*' --fail-under=100

@@ -55,15 +55,15 @@ class OneHotQuantizer(nn.Module):
     counts: Tensor
     sums: Tensor
 
-    def __init__(self, channel_dim: int) -> None:
+    def __init__(self, channel_dim: int, *, perplexity: bool = False) -> None:
         super().__init__()
-        self.channel_dim = channel_dim
+        self.channel_dim, self.perplexity = channel_dim, perplexity
         self.register_buffer("codebook", torch.randn(CODES, DIM))
         self.register_buffer("counts", torch.ones(CODES))
         self.register_buffer("sums", self.codebook.clone())
 
-    def forward(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """Return codes and loss."""
+    def forward(self, z: Tensor) -> tuple[Tensor, ...]:
+        """Return codes and loss, and as the public codes do the perplexity, if it is wanted."""
         last = z.movedim(self.channel_dim, -1)
         flat = last.reshape(-1, DIM)
         distances = (
@@ -77,7 +77,11 @@ class OneHotQuantizer(nn.Module):
             total = self.counts.sum()
             self.codebook.copy_(self.sums / ((self.counts + 1e-5) / (total + CODES * 1e-5) * total)[:, None])
         loss = BETA * nn.functional.mse_loss(z, codes.detach())
-        return z + (codes - z).detach(), loss
+        found = z + (codes - z).detach(), loss
+        if not self.perplexity:
+            return found
+        used = one_hot.mean(0)
+        return *found, torch.exp(-(used * torch.log(used + 1e-10)).sum())
 
 
 def quantizer_step(quantizer: Callable[[Tensor], tuple[Tensor, ...]], z: Tensor, loss_at: int) -> Step:

@@ -19,6 +19,8 @@ QUANTIZERS = {
 MASKS = {"small mask, (4, 128, 2, 2)": (4, 128, 2, 2)}
 GROUPS = (*QUANTIZERS, *MASKS)
 BASES = {**dict.fromkeys(QUANTIZERS, "one-hot"), **dict.fromkeys(MASKS, "straight-through gate")}
+ALIKE = "one-hot, with perplexity"
+"""The textbook's quantiser with all that ours returns."""
 WARM_UP = 50
 
 
@@ -42,6 +44,7 @@ def steps(group: str) -> dict[str, Step]:
         return {
             "ours": quantizer_step(ours, shape.latents(), loss_at=2),
             BASES[group]: quantizer_step(OneHotQuantizer(1), shape.latents(), loss_at=1),
+            ALIKE: quantizer_step(OneHotQuantizer(1, perplexity=True), shape.latents(), loss_at=1),
         }
     size = MASKS[group]
     return {

@@ -6,7 +6,7 @@ from math import prod
 
 from tests.benchmarks.contenders import CODES, DIM, SHAPES
 from tests.benchmarks.measure import Ceiling
-from tests.benchmarks.small import BASES
+from tests.benchmarks.small import ALIKE, BASES
 
 Entry = Mapping[str, float]
 """``median``, ``low``, ``high`` in ms, ``peak`` in MiB, ``ratio`` of medians to the base of the group; on a GPU ``device`` in ms, the
@@ -56,7 +56,8 @@ def _claims(group: str, entries: Mapping[str, Entry]) -> Iterator[tuple[str, flo
         return entries[of][field] / entries[to][field]
 
     if group in SMALL:
-        yield f"time over {BASES[group]}", SMALL[group], entries["ours"]["ratio"]
+        for other in (name for name in (BASES[group], ALIKE) if name in entries):
+            yield f"time over {other}", SMALL[group], ratio("ours", other, "ratio")
         return
     fields = {"time": "median"} | ({"GPU time": "device"} if "device" in next(iter(entries.values())) else {})
     for what, field in fields.items():

@@ -1,10 +1,7 @@
 """One run in processes of its own: goes on where one was killed, and spreads over two."""
 
-import json
-import os
 import re
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -16,18 +13,9 @@ from examples.__main__ import main
 from examples.results import EpochRecord
 from examples.run.folder import RunFolder
 from tests.examples.cli.test_commands import ENVIRONMENT
+from tests.examples.run.machines import TWO, result, together, words
 
 pytestmark = pytest.mark.slow
-
-
-def words(root: Path, output: Path, recipe_file: Path, *more: str) -> list[str]:
-    return ["train", str(recipe_file), "--root", str(root), "--output", str(output), *more]
-
-
-def result(folder: Path) -> dict[str, object]:
-    run: dict[str, object] = json.loads((folder / "run.json").read_text())
-    del run["seconds"], run["processor_seconds"]
-    return run
 
 
 def test_killed_and_typed_again(recipe_file: Path, mfeat_root: Path, tmp_path: Path, capsys):
@@ -70,18 +58,6 @@ def finished(arguments: list[str], folder: Path) -> str:
     )
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout
-
-
-TWO = """
-data: synthetic
-data_options: {bits: 2, features: 8, train: 40, validation: 20, test: 20}
-epochs: 2
-batch_size: 10
-select: validation
-network: {width: 8, residual_width: 4, residual_blocks: 1, latent: 6, codes: 5, head_width: 4, head_hidden: 8}
-comparison:
-  mask: {method: complementary_mask, arguments: {mask_weight: 0.001, init: 0.0015, threshold: 0.0005}}
-"""
 
 
 def test_two_processes(recipe_file: Path, tmp_path: Path):
@@ -130,86 +106,3 @@ def epochs(folder: RunFolder) -> list[EpochRecord]:
     run = folder.read_result()
     assert run is not None
     return run.epochs
-
-
-def agents(arguments: list[str], folder: Path) -> list["subprocess.Popen[str]"]:
-    """Begin a command on two machines, which are agents of torchrun on this one."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    place = [
-        "--nnodes",
-        "2",
-        "--nproc-per-node",
-        "1",
-        "--master-addr",
-        "127.0.0.1",
-        "--master-port",
-        str(port),
-    ]
-    launcher = [sys.executable, "-m", "torch.distributed.run", *place]
-    return [
-        subprocess.Popen(
-            [*launcher, "--node-rank", rank, "-m", *arguments],
-            env=ENVIRONMENT,
-            cwd=folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for rank in "01"
-    ]
-
-
-def together(arguments: list[str], folder: Path) -> str:
-    """Run a command on two machines, and return what both said."""
-    begun = agents(arguments, folder)
-    try:
-        said = "".join(agent.communicate(timeout=300)[0] for agent in begun)
-    finally:
-        for agent in begun:
-            agent.terminate()
-    assert [agent.returncode for agent in begun] == [0, 0]
-    return said
-
-
-def kill_machine(agent: "subprocess.Popen[str]") -> None:
-    """End an agent and its worker, which has a session of its own, at once and without a word."""
-    listed = subprocess.run(
-        ["ps", "-o", "pid=", "--ppid", str(agent.pid)], check=True, capture_output=True, text=True
-    )
-    for process in (agent.pid, *map(int, listed.stdout.split())):
-        os.kill(process, signal.SIGKILL)
-
-
-def test_a_machine_that_is_lost(recipe_file: Path, tmp_path: Path):
-    """The other one ends soon and says so; the same command goes on, to the numbers of a run that nobody stopped."""
-    recipe_file.write_text(TWO)
-
-    def command(name: str) -> list[str]:
-        return ["examples", *words(tmp_path, tmp_path / name, recipe_file, "--epochs", "30", "--nodes", "2")]
-
-    together(command("whole"), tmp_path)
-    for lost, name in enumerate(("first", "second")):  # the first one holds the store
-        begun = agents(command(name), tmp_path)
-        try:
-            assert begun[0].stdout is not None
-            for line in begun[0].stdout:
-                if line.startswith("epoch  3/30"):
-                    break
-            kill_machine(begun[lost])
-            said = begun[1 - lost].communicate(timeout=60)[1]
-        finally:
-            for agent in begun:
-                agent.kill()
-                agent.communicate()
-        assert begun[1 - lost].returncode == 1
-        assert said.count("error: Another process of this run has ended") == 1
-        assert "The same command, on every machine, goes on after the last whole epoch." in " ".join(
-            said.split()
-        )
-        assert not (tmp_path / name / "run.json").exists()
-        goes_on = re.match(r"epoch +(\d+)/30", together(command(name), tmp_path))
-        assert goes_on is not None
-        assert int(goes_on[1]) >= 3
-        assert result(tmp_path / name) == result(tmp_path / "whole")
