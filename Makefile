@@ -36,9 +36,9 @@ test: $(VENV)/.test  ## Run the tests, all but the slow ones; ARGS="-k quantizer
 test-slow: $(VENV)/.test  ## Run the slow tests, and those of the library again with the shapes in annotations checked
 	$(BIN)/python -m pytest $(SPREAD) -o addopts="-ra --strict-markers" --jaxtyping-packages=maskfusion,beartype.beartype \
 	  -m "not unchecked and not slow" tests --ignore=tests/examples
-	$(BIN)/python -m pytest $(SPREAD_SLOW) -m slow $(COVER) $(ARGS)
+	$(BIN)/python -m pytest $(SPREAD_SLOW) -m slow $(ARGS)
 
-coverage: $(VENV)/.test  ## Say what tests that ran with COVER=--cov reached: all of the library, nine tenths of the examples
+coverage: $(VENV)/.test  ## Say what `COVER=--cov make test` reached: all of the library, nine tenths of the examples
 	$(BIN)/python -m coverage report --include='maskfusion/*' --fail-under=100
 	$(BIN)/python -m coverage report --include='examples/*' --fail-under=90
 

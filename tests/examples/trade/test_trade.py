@@ -1,5 +1,7 @@
 """Sizes of the networks of a comparison: what is open, what is left of it, what is timed, and the command."""
 
+import io
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
@@ -41,16 +43,23 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "runs"
 
 
+@pytest.fixture(scope="module")
+def sizes(folder: Path) -> tuple[TradeResults, str]:
+    """What the command writes and prints about it."""
+    output = folder / "small"
+    said = io.StringIO()
+    with redirect_stdout(said):
+        assert main(["trade", str(folder), "--batch", "4", "--calls", "2", "--output", str(output)]) == 0
+    return TradeResults.read(output / "trade.json"), said.getvalue()
+
+
 def trained(folder: Path, row: str) -> Trained:
     return load_trained(RunFolder(folder / row / "seed-0"), Place())
 
 
-def test_the_command_writes_a_line_for_each_run(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(["trade", str(folder), "--batch", "4", "--calls", "2", "--output", str(folder / "small")]) == 0
-    )
-    assert "random, seed 1" in capsys.readouterr().out
-    found = TradeResults.read(folder / "small" / "trade.json")
+def test_the_command_writes_a_line_for_each_run(folder: Path, sizes: tuple[TradeResults, str]) -> None:
+    found, said = sizes
+    assert "random, seed 1" in said
     runs = {(run.row, run.seed): run for run in Results.read(folder / "results.json").runs}
     assert [(size.row, size.seed) for size in found.sizes] == list(runs)
     assert all(size.channels == {"pix": 4} for size in found.row("pix"))
@@ -110,11 +119,8 @@ def test_no_comparison(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> No
     assert "No results at" in capsys.readouterr().err
 
 
-def test_the_figure_has_every_row_where_it_belongs(folder: Path) -> None:
-    assert (
-        main(["trade", str(folder), "--batch", "4", "--calls", "1", "--output", str(folder / "drawn")]) == 0
-    )
-    case = Case(Results.read(folder / "results.json"), TradeResults.read(folder / "drawn" / "trade.json"))
+def test_the_figure_has_every_row_where_it_belongs(folder: Path, sizes: tuple[TradeResults, str]) -> None:
+    case = Case(Results.read(folder / "results.json"), sizes[0])
     assert case.full() == "concatenation"
     assert [case.kept(row) for row in ("concatenation", "narrow", "random", "pix")] == [100, 25, 25, 400 / 24]
     pix, narrow, full = (case.sizes.row(row)[0].multiply_adds for row in ("pix", "narrow", case.full()))

@@ -88,7 +88,7 @@ def test_in_the_kernels(
     make: Callable[[float], tuple[Tensor, Tensor]], scale: float, kernels: object
 ) -> None:
     z, codes = make(scale)
-    z = z[:100]
+    z = z[:40]  # the interpreter takes seconds for more
     assert excess(z, codes, kernels.nearest(z, codes)) < ROUNDING
 
 
