@@ -44,30 +44,37 @@ def results() -> Results:
 
 
 def shown() -> None:
-    """Show the paper's rows beside ours."""
-    head = [
-        "row",
-        "paper",
-        "here",
-        "over Multi, paper",
-        "over Multi, here",
-        "color, depth, zeta: paper",
-        "here",
-    ]
-    lines = [
+    """Show the paper's rows beside ours: scores, and what is open."""
+    rows, found = results().rows(), results()
+    scores = [
         [
             printed.name,
             NOTHING if printed.score is None else f"{printed.score:.1f}",
-            score(mean_score(results().rows()[row])),
+            score(mean_score(rows[row])),
             NOTHING if printed.score is None or row == BASE else f"{printed.score - MULTI:+.1f}",
-            NOTHING if row == BASE else marked(against(results(), row, BASE)),
-            _shares(printed.color, printed.depth, printed.zeta),
-            _shares(*_open(results().rows()[row])),
+            NOTHING if row == BASE else marked(against(found, row, BASE)),
         ]
         for row, printed in PAPER.items()
     ]
-    found = results()
-    say(table(head, lines), provenance(found.command, found.seconds, found.machine, found.versions))
+    opened = [
+        [
+            printed.name,
+            *_beside(printed.color, color, 1),
+            *_beside(printed.depth, depth, 1),
+            *_beside(printed.zeta, zeta, 2),
+        ]
+        for row, printed in PAPER.items()
+        for color, depth, zeta in [_open(rows[row])]
+    ]
+    heads = (
+        ["mIoU", "paper", "here", "over Multi, paper", "over Multi, here"],
+        ["open", *(f"{what}, {where}" for what in ("color", "depth", "zeta") for where in ("paper", "here"))],
+    )
+    say(
+        table(heads[0], scores),
+        table(heads[1], opened),
+        provenance(found.command, found.seconds, found.machine, found.versions),
+    )
 
 
 def over(row: str, base: str = BASE) -> str:
@@ -108,7 +115,5 @@ def _open(runs: list[Run]) -> tuple[float, float, float]:
     return color, depth, fmean(0.0 if run.zeta is None else run.zeta for run in runs)
 
 
-def _shares(color: float | None, depth: float | None, zeta: float | None) -> str:
-    if color is None or depth is None or zeta is None:
-        return NOTHING
-    return f"{color:.1f}, {depth:.1f}, {zeta:.2f}"
+def _beside(printed: float | None, found: float, digits: int) -> tuple[str, str]:
+    return NOTHING if printed is None else f"{printed:.{digits}f}", f"{found:.{digits}f}"
