@@ -11,9 +11,9 @@ from IPython.display import SVG, Image, Markdown, display
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from examples.results import Interval
+from examples.results import Interval, Results
 from examples.results.figures.style import STYLE
-from examples.results.rows import verdict
+from examples.results.rows import against, verdict
 
 REPOSITORY = Path(__file__).parents[2]
 RESULTS = REPOSITORY / "examples" / "results"
@@ -89,6 +89,12 @@ def points(value: Interval | None) -> str:
 def marked(value: Interval | None) -> str:
     """Return `points`, bold where they lie beyond their interval."""
     return f"**{points(value)}**" if value is not None and verdict(value) != "even" else points(value)
+
+
+def compared(results: Results, row: str, base: str) -> str:
+    """Return "better", "worse" or "even", as `verdict` does of a row against another; nothing where one of them has no runs."""
+    difference = against(results, row, base)
+    return "" if difference is None else verdict(difference)
 
 
 def provenance(command: str, seconds: float, machine: str, versions: dict[str, str]) -> str:

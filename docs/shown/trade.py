@@ -3,9 +3,9 @@
 from functools import cache
 
 from docs.shown.claims import claim
-from docs.shown.page import RESULTS, draw, points
+from docs.shown.page import RESULTS, compared, draw, points
 from examples.results import Results
-from examples.results.rows import against, verdict
+from examples.results.rows import against
 from examples.trade import figure
 from examples.trade.figure import Case
 from examples.trade.records import TradeResults
@@ -90,7 +90,7 @@ def claims() -> None:
         for row in ("faces", f"mask-{share}"):
             claim(
                 f"as good as the full network on CREMA-D: {row}",
-                _verdict(votes, row, "concatenation") == "even",
+                compared(case(votes).results, row, "concatenation") == "even",
             )
     both = case("utd-skeleton-inertial")
     costs = [both.score("concatenation").mean - both.score(row).mean for row in ("thin-half", "mask-quarter")]
@@ -105,10 +105,5 @@ def claims() -> None:
         claim("the better modality alone is better than any of these", here > there + 1)
 
 
-def _verdict(name: str, row: str, base: str) -> str:
-    difference = against(case(name).results, row, base)
-    return "" if difference is None else verdict(difference)
-
-
 def _mask(name: str, rival: str, share: str) -> str:
-    return _verdict(name, f"mask-{share}", f"{rival}-{share}")
+    return compared(case(name).results, f"mask-{share}", f"{rival}-{share}")

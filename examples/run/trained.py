@@ -52,17 +52,17 @@ class Trained:
     epochs: list[EpochRecord]
     result: Run | None
 
-    def first_of_test(self, count: int) -> dict[str, Tensor]:
+    def first_of_test(self, batch: int) -> dict[str, Tensor]:
         """Return the first samples of the test part, as the network takes them.
 
         Raises:
             UserError: There are not so many.
         """
-        if count > len(self.data.test):
+        if batch > len(self.data.test):
             raise UserError(
-                f"`batch` (={count}) must be at most {len(self.data.test)}, the samples of the test part."
+                f"`batch` (={batch}) must be at most {len(self.data.test)}, the samples of the test part."
             )
-        return self.data.test[Draw(list(range(count)), None)].inputs
+        return self.data.test[Draw(list(range(batch)), None)].inputs
 
 
 def load_trained(folder: RunFolder, place: Place) -> Trained:

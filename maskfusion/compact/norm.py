@@ -34,9 +34,8 @@ class BatchNorm(ByChannel):
         made = parts_of(layer)
         if any(part is not None and part.op != "get_attr" for part in (made.weight, made.bias)):
             return super().write(node, wanted, writer)
-        if (
-            torch.finfo(writer.stored_at(made.weight).dtype).bits < 32
-        ):  # rounding its products changes the outputs of a deep network
+        # Rounded to half precision, its products would change the outputs of a deep network.
+        if torch.finfo(writer.stored_at(made.weight).dtype).bits < 32:
             return super().write(node, wanted, writer)
 
         def rows(part: Node | None) -> Tensor | None:

@@ -3,12 +3,12 @@
 from functools import cache, partial
 
 from docs.shown.claims import claim
-from docs.shown.page import NOTHING, draw, marked, points, say, score, table
+from docs.shown.page import NOTHING, compared, draw, marked, points, say, score, table
 from docs.shown.study.cases import plain, read
 from docs.shown.study.start import start_claims
 from examples.results import Interval, Results, interval
 from examples.results.figures.cases import over_best_alone
-from examples.results.rows import against, alone, best_alone, chosen, cost, mean_score, verdict
+from examples.results.rows import against, alone, best_alone, chosen, cost, mean_score
 
 CONFIRMS = "helps-crema-d-votes"
 """The case on data that nothing was chosen on."""
@@ -32,7 +32,6 @@ HELPS = {
 }
 SURELY = ("hurts-grid-10db", "hurts-utd-depth-skeleton")
 """Where joining costs points beyond the interval."""
-MISSING = Interval(1.0, 0.0, 1)
 OURS, LONG = "alone-joined-pooled", "concatenation-long"
 ROWS = {
     "concatenation": "concatenation",
@@ -143,27 +142,27 @@ def joining_claims() -> None:
     """Hold what the page says of these cases."""
     for name in SURELY:
         results = read(name)
-        costs = [against(results, row, best_alone(results) or "") for row in ("concatenation", LONG)]
-        claim(f"joining costs points, with equal time too: {name}", *(_is("worse", each) for each in costs))
+        costs = [compared(results, row, best_alone(results) or "") for row in ("concatenation", LONG)]
+        claim(f"joining costs points, with equal time too: {name}", *(each == "worse" for each in costs))
     for name in HURTS:
-        claim(f"ours recovers them: {name}", _is("better", against(read(name), OURS, LONG)))
+        claim(f"ours recovers them: {name}", compared(read(name), OURS, LONG) == "better")
     less = read("hurts-grid-5db")
     claim(
         "with less noise the loss is within the interval, and ours is better than the mouth alone",
-        *(verdict(against(less, row, "video") or MISSING) == "even" for row in ("concatenation", LONG)),
-        _is("better", against(less, OURS, "video")),
+        *(compared(less, row, "video") == "even" for row in ("concatenation", LONG)),
+        compared(less, OURS, "video") == "better",
     )
     for title, results in cases().items():
         bases = (best_alone(results) or "", "concatenation", LONG)
         claim(
             f"ours is never significantly worse than the best modality alone, nor than concatenation: {title}",
-            *(not _is("worse", against(results, OURS, base)) for base in bases),
+            *(compared(results, OURS, base) in ("even", "better") for base in bases),
         )
     for name in HELPS:
         results = read(name)
         claim(
             f"joining brings points: {name}",
-            _is("better", against(results, LONG, best_alone(results) or "")),
+            compared(results, LONG, best_alone(results) or "") == "better",
         )
     _mask_claims()
     _confirmed()
@@ -176,19 +175,17 @@ def _confirmed() -> None:
     best = best_alone(results) or ""
     claim("the votes are the best alone", best == "faces")
     for base in (best, "concatenation"):
-        claim(f"confirmed beyond its interval against {base}", _is("better", against(results, OURS, base)))
+        claim(f"confirmed beyond its interval against {base}", compared(results, OURS, base) == "better")
     pair = read(PAIR)
     for base in (best_alone(pair) or "", LONG):
-        claim(f"a new pair, better than {base}", _is("better", against(pair, OURS, base)))
+        claim(f"a new pair, better than {base}", compared(pair, OURS, base) == "better")
     for base in ("concatenation", "pooled-experts"):
-        claim(f"a new pair, level with {base}", verdict(against(pair, OURS, base) or MISSING) == "even")
+        claim(f"a new pair, level with {base}", compared(pair, OURS, base) == "even")
     few = read(FEW)
     for row in ("concatenation", LONG, "pooled-experts", OURS):
-        claim(f"few actors cannot tell: {row}", verdict(against(few, row, "faces") or MISSING) == "even")
+        claim(f"few actors cannot tell: {row}", compared(few, row, "faces") == "even")
     for row, base in (("concatenation", best), (OURS, LONG), (OURS, "pooled-experts")):
-        claim(
-            f"within the interval: {row}, {base}", verdict(against(results, row, base) or MISSING) == "even"
-        )
+        claim(f"within the interval: {row}, {base}", compared(results, row, base) == "even")
 
 
 def _mask_claims() -> None:
@@ -196,7 +193,7 @@ def _mask_claims() -> None:
     noisy = read("hurts-grid-10db")
     claim("next to nothing", mean_score(noisy.rows()["sound"]).mean < 12)
     for base in (best_alone(noisy) or "", "pooled-experts"):
-        claim(f"better than {base}", _is("better", against(noisy, OURS, base)))
+        claim(f"better than {base}", compared(noisy, OURS, base) == "better")
     for title, results in cases().items():
         for name in results.modalities:
             kept = interval([run.kept[name] for run in results.rows()[OURS]]).mean
@@ -208,11 +205,10 @@ def _mask_claims() -> None:
                 kept < 95 if closes else kept > 99,
             )
     for title, results in cases().items():
-        without = against(results, OURS, "joined-pooled")
-        claim(f"level without a mask: {title}", verdict(without or MISSING) == "even")
+        claim(f"level without a mask: {title}", compared(results, OURS, "joined-pooled") == "even")
     clean = read("helps-grid-clean")
     for row in ("pooled-experts", "joined", "joined-uniform-vote"):
-        claim(f"where it loses: {row}", _is("worse", against(clean, OURS, row)))
+        claim(f"where it loses: {row}", compared(clean, OURS, row) == "worse")
     tried = [trial.loss or 0.0 for trial in clean.trials if trial.row == OURS]
     claim("both rates had the same validation loss", max(tried) - min(tried) < 0.005)
     taken = [trial.settings for trial in clean.trials if trial.row == OURS and trial.chosen]
@@ -220,9 +216,5 @@ def _mask_claims() -> None:
     for name in ("hurts-utd-depth-skeleton", "helps-utd-skeleton-inertial", PAIR):
         claim(
             f"level with the pool: {name}",
-            verdict(against(read(name), OURS, "pooled-experts") or MISSING) == "even",
+            compared(read(name), OURS, "pooled-experts") == "even",
         )
-
-
-def _is(word: str, difference: Interval | None) -> bool:
-    return difference is not None and verdict(difference) == word

@@ -1,10 +1,10 @@
 """What the start gives, encoders that were trained alone, and what the method: rivals from there, and ours."""
 
 from docs.shown.claims import claim
-from docs.shown.page import points
+from docs.shown.page import compared, points
 from docs.shown.study.cases import read
 from examples.results import Interval, Run
-from examples.results.rows import against, mean_score, paired_difference, verdict
+from examples.results.rows import mean_score, paired_difference, verdict
 
 OURS, LONG = "alone-joined-pooled", "concatenation-long"
 FROM_ALONE = ("joined", "joined-frozen", "joined-ogm-ge", "joined-uniform-vote")
@@ -70,8 +70,7 @@ def _against_same(row: str) -> Interval:
 
 
 def _to(name: str, row: str, base: str) -> str:
-    difference = against(read(name), row, base)
-    return "" if difference is None else verdict(difference)
+    return compared(read(name), row, base)
 
 
 def _without_lowest() -> str:
