@@ -3,6 +3,8 @@
 import copy
 import io
 import pickle
+from collections.abc import Callable
+from functools import cache
 
 import pytest
 import torch
@@ -25,6 +27,24 @@ def shrunk(case: Case) -> nn.Module:
     return small
 
 
+@cache
+def without_sound(make: Callable[[], Case]) -> tuple[Case, nn.Module]:
+    """A network whose audio is closed wholly, and what it becomes; to be read only, since exporting takes seconds."""
+    torch.manual_seed(0)
+    case = make()
+    close(case.model, "audio")
+    return case, shrunk(case)
+
+
+@cache
+def half_open(make: Callable[[], Case]) -> tuple[Case, nn.Module]:
+    """The same with some channels closed."""
+    torch.manual_seed(0)
+    case = make()
+    close(case.model)
+    return case, shrunk(case)
+
+
 def expected(case: Case, entry: str | None = None) -> Tensor:
     """What the network returns."""
     with torch.no_grad():
@@ -40,27 +60,23 @@ def size(module: nn.Module) -> int:
 
 @pytest.mark.parametrize("name", SIX)
 def test_six_networks(name: str) -> None:
-    torch.manual_seed(0)
-    case = SIX[name]()
-    whole = size(case.model)
-    for seed, wholly in enumerate(("", "audio")):
-        close(case.model, wholly, share=0.4, seed=seed)
-        small = shrunk(case)
-        torch.testing.assert_close(small(**case.example), expected(case), rtol=1e-5, atol=1e-5)
-        assert size(small) < whole
-        whole = size(small)
-        audio = next((share for share in small.report.shares if share.modality == "audio"), None)
-        assert audio is not None
-        if not wholly:
-            assert small.unread == ()
-            continue
-        closed = ("input_ids", "attention_mask") if name == "towers" else ("audio",)
-        assert small.unread == closed
-        assert small.report.unread == closed
-        assert audio.parameters[1] == audio.multiply_adds[1] == 0 < audio.parameters[0]
-        needed = {key: value for key, value in case.example.items() if key not in closed}
-        torch.testing.assert_close(small(**needed), expected(case), rtol=1e-5, atol=1e-5)
-        assert not any(key.startswith("audio") or ".audio" in key for key in small.state_dict())
+    case, less = half_open(SIX[name])
+    torch.testing.assert_close(less(**case.example), expected(case), rtol=1e-5, atol=1e-5)
+    assert size(less) < size(case.model)
+    assert less.unread == ()
+    assert any(share.modality == "audio" for share in less.report.shares)
+
+    case, small = without_sound(SIX[name])
+    torch.testing.assert_close(small(**case.example), expected(case), rtol=1e-5, atol=1e-5)
+    assert size(small) < size(less)
+    closed = ("input_ids", "attention_mask") if name == "towers" else ("audio",)
+    assert small.unread == closed
+    assert small.report.unread == closed
+    (audio,) = (share for share in small.report.shares if share.modality == "audio")
+    assert audio.parameters[1] == audio.multiply_adds[1] == 0 < audio.parameters[0]
+    needed = {key: value for key, value in case.example.items() if key not in closed}
+    torch.testing.assert_close(small(**needed), expected(case), rtol=1e-5, atol=1e-5)
+    assert not any(key.startswith("audio") or ".audio" in key for key in small.state_dict())
 
 
 def test_what_is_cut_and_what_is_named() -> None:
@@ -74,14 +90,10 @@ def test_what_is_cut_and_what_is_named() -> None:
     assert state["block.0.weight"].shape == (24, 12, 3, 3)
     assert "audio.0.weight" not in state
 
-    case = tokens()
-    close(case.model)
-    text = str(shrunk(case).report)
+    text = str(half_open(tokens)[1].report)
     assert "(cat)" in text
     assert "it reads all channels together" in text
-    case = study()
-    close(case.model)
-    assert "quantizers.image (index)" in str(shrunk(case).report)
+    assert "quantizers.image (index)" in str(half_open(study)[1].report)
 
 
 def test_encoders_lose_outputs_and_readers_inputs() -> None:
@@ -100,10 +112,7 @@ def test_encoders_lose_outputs_and_readers_inputs() -> None:
 
 
 def test_operations_are_counted_as_they_are_done() -> None:
-    torch.manual_seed(0)
-    case = late()
-    close(case.model, "audio")
-    small = shrunk(case)
+    case, small = without_sound(late)
     for module, count in ((case.model, 0), (small, 1)):
         with FlopCounterMode(display=False) as counter, torch.no_grad():
             module(**case.example)
@@ -155,29 +164,28 @@ def test_by_name_and_by_position_and_as_one_mapping() -> None:
 
 
 def test_an_entry_or_all_of_them() -> None:
-    torch.manual_seed(0)
-    case = study()
-    close(case.model, "audio")
+    case, prediction = without_sound(study)
     everything = mf.compact(case.model, case.example)
     assert everything.unread == ()
     with torch.no_grad():
         want, got = case.model(case.example), everything(case.example)
     assert type(got) is type(want)
     torch.testing.assert_close(tuple(got), tuple(want), rtol=1e-5, atol=1e-5)
-    prediction = shrunk(case)
-    by_call = mf.compact(case.model, case.example, call=lambda model, inputs: model(inputs).prediction)
-    for small in (prediction, by_call):
-        torch.testing.assert_close(small(case.example), want.prediction, rtol=1e-5, atol=1e-5)
+    torch.testing.assert_close(prediction(case.example), want.prediction, rtol=1e-5, atol=1e-5)
     assert prediction.report.shares[-1].modality == "not read"
     assert prediction.report.shares[-1].multiply_adds[0] > 0, "the decoders"
 
 
+def test_a_call_of_ones_own() -> None:
+    case, _ = half_open(late)
+    small = mf.compact(case.model, case.example, call=lambda model, inputs: model(**inputs).exp())
+    torch.testing.assert_close(small(**case.example), expected(case).exp(), rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("make", [late, study, towers])
 def test_copies_and_states(make) -> None:
-    torch.manual_seed(0)
-    case = make()
-    close(case.model, "audio")
-    small, other = shrunk(case), shrunk(case)
+    case, small = without_sound(make)
+    other = shrunk(case)
     want = small(**case.example)
     for twin in (copy.deepcopy(small), pickle.loads(pickle.dumps(small))):
         assert torch.equal(twin(**case.example), want)
@@ -193,10 +201,8 @@ def test_copies_and_states(make) -> None:
 
 
 def test_compiled_exported_and_trained() -> None:
-    torch.manual_seed(0)
-    case = late()
-    close(case.model, "audio")
-    small = shrunk(case)
+    case, small = without_sound(late)
+    small = copy.deepcopy(small)  # which is trained
     image = case.example["image"]
     want = small(image)
     torch.testing.assert_close(torch.compile(small, backend="eager", fullgraph=True)(image), want)
@@ -225,10 +231,7 @@ def test_compiled_exported_and_trained() -> None:
 def test_onnx(make) -> None:
     pytest.importorskip("onnxscript")
     runtime = pytest.importorskip("onnxruntime")
-    torch.manual_seed(0)
-    case = make()
-    close(case.model, "audio")
-    small = shrunk(case)
+    case, small = without_sound(make)
     needed = tuple(case.example[each.name] for each in small.inputs if each.is_read)
     program = torch.onnx.export(small.network, needed, dynamo=True, verbose=False)
     session = runtime.InferenceSession(program.model_proto.SerializeToString())
