@@ -1,5 +1,6 @@
 """Small files of the formats that the loaders read, and a recipe that takes a second."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,14 @@ comparison:
   concatenation: {method: concatenation, quantise: false}
   mask: {method: complementary_mask, arguments: {mask_weight: 0.001, init: 0.0015, threshold: 0.0005}}
 """
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _measured_by_one_step() -> Iterator[None]:
+    """What a comparison says of the time that it will take is rougher than for a user, who has more to wait for."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("examples.compare.estimate._STEPS", 1)
+        yield
 
 
 @pytest.fixture
