@@ -40,6 +40,7 @@ FEWER: dict[str, dict[str, object]] = {
     "cwfid": {"validation": 1},
     "grid": {"validation": 4, "test": 6},
     "penn-action": {"validation": 0.25},
+    "nyuv2": {"size": 64},
 }
 
 
