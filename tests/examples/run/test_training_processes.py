@@ -11,9 +11,11 @@ import torch
 
 from examples.__main__ import main
 from examples.results import EpochRecord
+from examples.run import training
 from examples.run.folder import RunFolder
 from tests.examples.cli.test_commands import ENVIRONMENT
 from tests.examples.run.machines import TWO, result, together, words
+from tests.examples.run.without_batch_norm import by_sample
 
 pytestmark = pytest.mark.slow
 
@@ -81,16 +83,18 @@ def test_two_processes(recipe_file: Path, tmp_path: Path):
     assert together(arguments, tmp_path).count("is finished already") == 1
 
 
-def test_two_machines_and_one_process(recipe_file: Path, tmp_path: Path):
+def test_two_machines_and_one_process(recipe_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """The same run, to rounding, where nothing is normalised by a batch and nothing is drawn for a process."""
     recipe_file.write_text(
         TWO.replace("epochs: 2", "epochs: 4\noptimizer: sgd\nlearning_rate: 0.01").replace(
             "head_hidden: 8", "head_hidden: 8, dropout: 0, restart: 0"
         )
     )
-    program = "tests.examples.run.without_batch_norm"
-    finished([program, *words(tmp_path, tmp_path / "one", recipe_file)], tmp_path)
-    together([program, *words(tmp_path, tmp_path / "two", recipe_file, "--nodes", "2")], tmp_path)
+    monkeypatch.setattr(training, "build_model", by_sample)
+    assert main(words(tmp_path, tmp_path / "one", recipe_file)) == 0
+    together(
+        [by_sample.__module__, *words(tmp_path, tmp_path / "two", recipe_file, "--nodes", "2")], tmp_path
+    )
     one, two = (RunFolder(tmp_path / name) for name in ("one", "two"))
     for before, after in zip(epochs(one), epochs(two), strict=True):
         assert after.mask == before.mask
