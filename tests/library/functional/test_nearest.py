@@ -82,6 +82,7 @@ def test_in_every_case(make: Callable[[float], tuple[Tensor, Tensor]], scale: fl
     assert excess(z, codes, functional.nearest_code(z, codes)) < ROUNDING
 
 
+@pytest.mark.no_cover  # which would make the interpreter three times slower; `test_kernels` reaches every line
 @pytest.mark.unchecked
 @pytest.mark.parametrize(("make", "scale"), CASES)
 def test_in_the_kernels(
