@@ -91,7 +91,7 @@ def _nearest_at_once(way: Way, vectors: Tensor, codebook: Tensor) -> Tensor:
     indices = torch.empty(len(vectors), dtype=torch.int64, device=vectors.device)
     search = search_for(codebook.float(), vectors[None])
     for _, rows in blocks(vectors[None], len(codebook)):
-        indices[rows] = search(vectors[rows].float())
+        indices[rows] = search(vectors[rows].float().contiguous())
     return indices
 
 
@@ -108,13 +108,13 @@ def _(vectors: Tensor, codebook: Tensor) -> Tensor:
 
 
 def search_for(codebook: Tensor, vectors: Tensor) -> Callable[[Tensor], Tensor]:
-    """How to find the nearest codes in a float32 codebook ``(codes, dim)`` of parts of ``(groups, size, dim)`` vectors.
+    """How to find the nearest codes in a float32 codebook ``(codes, dim)`` of parts of ``(..., dim)`` vectors.
 
     Takes float32 ``(part, dim)``, gives int64 ``(part,)``. Only a CPU can look how near two codes are to each other without waiting.
     """
     if codebook.device.type != "cpu":
         return _Amid(codebook, vectors).nearest
-    distances = vectors.shape[0] * vectors.shape[1] * len(codebook)
+    distances = vectors.shape[:-1].numel() * codebook.shape[0]
     if distances <= FEWEST:
         return partial(_directly, codebook)
     if distances <= FEW or rounds_products():
@@ -124,7 +124,8 @@ def search_for(codebook: Tensor, vectors: Tensor) -> Callable[[Tensor], Tensor]:
 
 def _directly(codebook: Tensor, vectors: Tensor) -> Tensor:
     """By differences; a matrix product would first need a pass over the codes."""
-    return torch.cdist(vectors, codebook, compute_mode="donot_use_mm_for_euclid_dist").min(1)[1]
+    distances: Tensor = torch.linalg.vector_norm(codebook - vectors[:, None], dim=-1)
+    return distances.argmin(1)
 
 
 class _Exact:
@@ -143,6 +144,7 @@ class _Amid:
     """The same in float32, with vectors and codes relative to a point near the centre, so that neither is long if they are near to each other."""
 
     def __init__(self, codebook: Tensor, vectors: Tensor) -> None:
+        vectors = grouped(vectors)
         groups, size, dim = vectors.shape
         sample = vectors[:: max(1, groups // SAMPLED), :: max(1, size // SAMPLED)]
         self.centre = middle(sample.reshape(-1, dim).float())
@@ -227,11 +229,21 @@ def of_finite_length(vectors: Tensor) -> Tensor:
     return vectors.float().square().sum(-1) < torch.inf
 
 
+def grouped(vectors: Tensor) -> Tensor:
+    """View ``(..., dim)`` vectors as ``(groups, size, dim)``."""
+    return vectors.flatten(1, -2) if vectors.ndim > 2 else vectors[None]
+
+
+def block_size(device: torch.device, codes: int) -> int:
+    """How many vectors are in a block, whose distances to all codes are held at once."""
+    held = CPU_BLOCK if device.type == "cpu" else ACCELERATOR_BLOCK
+    return max(1, held // min(codes, TILE))
+
+
 def blocks(vectors: Tensor, codes: int) -> list[tuple[slice, slice]]:
-    """Cut ``(groups, size, ...)`` vectors into blocks whose distances to all codes are held at once."""
+    """Cut ``(groups, size, ...)`` vectors into blocks."""
     groups, size = vectors.shape[:2]
-    held = CPU_BLOCK if vectors.device.type == "cpu" else ACCELERATOR_BLOCK
-    most = max(1, held // min(codes, TILE))
+    most = block_size(vectors.device, codes)
     group_step, step = max(1, most // max(1, size)), max(1, min(most, size))
     starts = product(range(0, groups, group_step), range(0, size, step))
     return [(slice(group, group + group_step), slice(start, start + step)) for group, start in starts]

@@ -72,7 +72,7 @@ def assign(
     quantized: Tensor,
     indices: Tensor,
 ) -> tuple[Tensor, ...]:
-    """Do what `in_blocks.assign_in_blocks` does. Counts and residuals are added up in no fixed order.
+    """Do what `in_blocks.assign_in_blocks` does, filling in codes and indices. Counts and residuals are added up in no fixed order.
 
     Args:
         vectors: ``(groups, size, dim)``, any strides.

@@ -10,6 +10,7 @@ from maskfusion.functional.nearest import nearest_traced, of_finite_length
 from maskfusion.functional.perplexity import perplexity
 from maskfusion.kernels.way import Way, way_for
 from maskfusion.quantizer.in_blocks import assign_in_blocks
+from maskfusion.quantizer.vectors import as_vectors, empty_like
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -108,41 +109,21 @@ def assign_traced(
     )
 
 
-def as_vectors(z: Tensor, channel_dim: int) -> Tensor:
-    """View latents as ``(groups, size, dim)``."""
-    last = z.movedim(channel_dim, -1)
-    return last.flatten(1, -2) if last.ndim > 2 else last[None]
-
-
 def _assign_at_once(
     way: Way, z: Tensor, codebook: Tensor, mask: Tensor | None, channel_dim: int, weight: float
 ) -> tuple[Any, ...]:
-    """Fields of a `Pass`; codes and indices are no views, so that they can be changed in place."""
+    """Fields of a `Pass`; codes and indices can be changed in place."""
+    if way is Way.BLOCKS:
+        return assign_in_blocks(z, codebook, mask, channel_dim, weight)
+    from maskfusion.kernels import launch
+
     vectors = as_vectors(z, channel_dim)
     real = None if mask is None else mask.reshape(vectors.shape[:2])
-    quantized, codes = _empty_like(z, channel_dim)
+    quantized, codes = empty_like(z, channel_dim)
     last = z.movedim(channel_dim, -1).shape
     indices = torch.empty(last[:-1], dtype=torch.int64, device=z.device)
-    inputs = vectors, codebook, real, weight, codes, indices.view(vectors.shape[:2])
-    found: tuple[Any, ...]
-    if way is Way.KERNELS:
-        from maskfusion.kernels import launch
-
-        found = launch.assign(*inputs)
-    else:
-        found = assign_in_blocks(*inputs)
-    difference, *rest = found
+    difference, *rest = launch.assign(vectors, codebook, real, weight, codes, indices.view(vectors.shape[:2]))
     return quantized, indices, difference.view(last).movedim(-1, channel_dim), *rest
-
-
-def _empty_like(z: Tensor, channel_dim: int) -> tuple[Tensor, Tensor]:
-    """A tensor to fill and its view as vectors; in another order of memory than ``z`` where that one has no such view."""
-    made = torch.empty_like(z)
-    vectors = as_vectors(made, channel_dim)
-    if vectors.data_ptr() == made.data_ptr():
-        return made, vectors
-    made = torch.empty(z.shape, dtype=z.dtype, device=z.device)
-    return made, as_vectors(made, channel_dim)
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
@@ -167,9 +148,11 @@ def _backward(
         difference, residuals, *shares = ctx.saved_tensors
         scale = 2 * (shares[0] if shares else ctx.share)
         if wants[0]:
-            pull = for_loss * (scale * ctx.commitment_weight)
+            pull = scale * ctx.commitment_weight
             for_vectors = (
-                difference * pull if for_codes is None else torch.addcmul(for_codes, difference, pull)
+                difference * (for_loss * pull)
+                if for_codes is None
+                else torch.addcmul(for_codes, difference, for_loss, value=pull)
             )
         if wants[1]:
             for_codebook = residuals * (for_loss * (scale * -ctx.codebook_weight))

@@ -9,7 +9,7 @@ from torch import Tensor
 from maskfusion._processes import Processes
 from maskfusion.functional.nearest import of_finite_length
 from maskfusion.kernels.way import Way
-from maskfusion.quantizer.assignment import as_vectors
+from maskfusion.quantizer.vectors import as_vectors
 
 
 @dataclass

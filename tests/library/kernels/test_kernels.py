@@ -94,13 +94,10 @@ def test_assign_gives_what_the_plain_pass_gives(
     codebook = _drawn(70, vectors.shape[-1]) + 3
     rtol = BFLOAT16 if dtype == torch.bfloat16 else 1e-5
     for real in (mask, None):
-        passes = []
-        for assign in (kernels.assign, in_blocks.assign_in_blocks):
-            indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=DEVICE)
-            into = torch.empty_like(vectors), indices
-            rest = assign(vectors, codebook, real, 0.7, *into)
-            passes.append(assignment.Pass(*into, *rest))
-        found, expected = passes
+        indices = torch.empty(vectors.shape[:2], dtype=torch.int64, device=DEVICE)
+        into = torch.empty_like(vectors), indices
+        found = assignment.Pass(*into, *kernels.assign(vectors, codebook, real, 0.7, *into))
+        expected = assignment.Pass(*in_blocks.assign_in_blocks(vectors, codebook, real, -1, 0.7))
         for name, ours, plain in zip(found._fields, found, expected, strict=True):
             torch.testing.assert_close(
                 ours, torch.as_tensor(plain, device=DEVICE), rtol=rtol, atol=1e-5, equal_nan=True, msg=name
