@@ -20,7 +20,7 @@ PICTURE = ROOT / "docs" / "figures" / "joining.png"
 KINDS = {
     ("worse", "worse"): "hurts",
     ("even", "worse"): "hurts, given time",
-    ("even", "even"): "unclear",
+    ("even", "even"): "even",
     ("even", "better"): "helps, given time",
     ("better", "better"): "helps",
 }

@@ -22,7 +22,7 @@ def over_best_alone(cases: Mapping[str, Results], rows: Mapping[str, str], *, hu
             lacks leaves a gap.
         hurting: Number of those.
     """
-    figure = Figure(figsize=(9.2, 4.4), layout="constrained")
+    figure = Figure(figsize=(max(9.2, 1.06 * len(cases)), 4.4), layout="constrained")
     axis = figure.subplots()
     places = np.linspace(-_SPREAD / 2, _SPREAD / 2, len(rows))
     for index, ((name, words), shift) in enumerate(zip(rows.items(), places, strict=True)):
