@@ -1,6 +1,7 @@
 """The study: what the page shows, part by part."""
 
 from docs.shown.study.alone_first import (
+    gains,
     joining,
     joining_claims,
     open_share,
@@ -26,6 +27,7 @@ __all__ = [
     "decided",
     "difference",
     "forest",
+    "gains",
     "in_short",
     "joining",
     "joining_claims",

@@ -73,6 +73,12 @@ def open_share(case: str, modality: str) -> str:
     return f"{interval([run.kept[modality] for run in read(case).rows()[OURS]]).mean:.0f}"
 
 
+def gains() -> str:
+    """Return in how many cases ours is better than concatenation of equal time beyond the interval, of how many."""
+    found = [compared(results, OURS, LONG) for results in cases().values()]
+    return f"{found.count('better')} of {len(found)}"
+
+
 def times() -> str:
     """Return how many times as long ours takes as concatenation, the least and the most of all cases."""
     found = [cost(results, OURS).time for results in cases().values()]
@@ -229,6 +235,7 @@ def _mask_claims() -> None:
     for title, results in cases().items():
         claim(f"level without a mask: {title}", compared(results, OURS, "joined-pooled") == "even")
     clean = read("helps-grid-clean")
+    claim("level without noise", compared(clean, OURS, LONG) == "even")
     for row in ("pooled-experts", "joined", "uniform-vote"):
         claim(f"where it loses: {row}", compared(clean, OURS, row) == "worse")
     tried = [trial.loss or 0.0 for trial in clean.trials if trial.row == OURS]
