@@ -85,7 +85,7 @@ data_options: {pairs: 60, validation_pairs: 20, test_pairs: 40}
 epochs: 2
 batch_size: 20
 select: validation
-network: {width: 8, residual_width: 4, residual_blocks: 0, latent: 6, codes: 5, head_width: 4, head_hidden: 8}
+network: {width: 8, residual_width: 4, residual_blocks: 1, latent: 6, codes: 5, head_width: 4, head_hidden: 8}
 comparison:
   mask: {method: complementary_mask, arguments: {mask_weight: 0.01, init: 0.0015, threshold: 0.0005}}
   plain: {method: complementary_mask, quantise: false, arguments: {mask_weight: 0.0}}
