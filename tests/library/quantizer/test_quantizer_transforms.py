@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 import maskfusion as mf
+from maskfusion.functional import nearest
 from tests.library.quantizer.test_quantizer_arrival import FAMILY
 from tests.support.helpers import quantizer, same_state, vectors_of
 
@@ -136,8 +137,10 @@ def test_a_traced_program_is_saved_and_loaded(tmp_path: Path) -> None:
     torch.testing.assert_close(tuple(found), tuple(vq(z)))
 
 
-def test_shapes_of_any_memory_order() -> None:
+@pytest.mark.parametrize("held", [nearest.CPU_BLOCK, 64], ids=["one block", "many"])
+def test_shapes_of_any_memory_order(held: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """Spatial dimensions in another order in memory, which cannot be viewed as one."""
+    monkeypatch.setattr(nearest, "CPU_BLOCK", held)
     vq, twin = (quantizer(torch.randn(6, 4, generator=torch.Generator().manual_seed(1))) for _ in range(2))
     z = torch.randn(2, 4, 3, 5)
     for turned in (
