@@ -84,7 +84,12 @@ clean:  ## Remove the environment and everything that was built
 $(BIN)/pip:
 	$(PYTHON) -m venv $(VENV)
 
+# Extras that another one contains need no call of pip.
+INSIDE.dev := docs examples test
+INSIDE.test := examples
+INSIDE.docs := examples
+
 $(VENV)/.%: pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "Installing maskfusion[$*] into $(VENV), once. With PyTorch to be downloaded this takes minutes."
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[$*]'
-	@touch $@
+	@touch $@ $(INSIDE.$*:%=$(VENV)/.%)

@@ -130,8 +130,8 @@ def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Any, ...]) -> None:
     *_, ctx.commitment_weight, ctx.codebook_weight = inputs
     found = Pass(*output)
     ctx.set_materialize_grads(False)
-    ctx.share = None if isinstance(found.share, Tensor) else found.share
     shares = [found.share] if isinstance(found.share, Tensor) else []
+    ctx.scale = 2.0 if isinstance(found.share, Tensor) else 2 * found.share
     ctx.save_for_backward(found.difference, found.residuals, *shares)
 
 
@@ -146,16 +146,18 @@ def _backward(
                 "and use `torch.func.grad` for that."
             )
         difference, residuals, *shares = ctx.saved_tensors
-        scale = 2 * (shares[0] if shares else ctx.share)
+        for_error = (
+            for_loss * shares[0] if shares else for_loss
+        )  # a share that is no number must not be looked at
         if wants[0]:
-            pull = scale * ctx.commitment_weight
+            pull = ctx.scale * ctx.commitment_weight
             for_vectors = (
-                difference * (for_loss * pull)
+                difference * (for_error * pull)
                 if for_codes is None
-                else torch.addcmul(for_codes, difference, for_loss, value=pull)
+                else torch.addcmul(for_codes, difference, for_error, value=pull)
             )
         if wants[1]:
-            for_codebook = residuals * (for_loss * (scale * -ctx.codebook_weight))
+            for_codebook = residuals * (for_error * (-ctx.scale * ctx.codebook_weight))
     return for_vectors, for_codebook
 
 

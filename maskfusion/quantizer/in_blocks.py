@@ -74,8 +74,10 @@ class _Block:
         nearest = self.nearest_to(rows)
         chosen = self._look_up(nearest, vectors)
         apart = (rows.view(vectors.shape) if self.across is None else vectors.float()) - chosen
-        error, counted, hits = apart.square().sum(), rows.new_ones(rows.shape[0]), rows.shape[0]
-        if mask is not None or not is_known_finite(error):
+        error, hits = apart.square().sum(), rows.shape[0]
+        if mask is None and is_known_finite(error):
+            counted = rows.new_ones(hits)
+        else:
             lengths = apart.square().sum(-1)
             finite = lengths < torch.inf
             real = finite if mask is None else finite & mask

@@ -64,11 +64,16 @@ def test_many_long_vectors_of_finite_length_together_are_no_infinite_one() -> No
     assert bool(of_finite_length(torch.full((1, 1000, 4), 9e18)).all())
 
 
-def test_a_tensor_without_numbers_is_asked_for_none() -> None:
-    """As tools that estimate memory run a model."""
+@pytest.mark.parametrize("decay", [0.99, None])
+def test_a_tensor_without_numbers_is_asked_for_none(decay: float | None) -> None:
+    """As tools that estimate memory run a model, forward and back; what would ask makes a GPU wait, and no CUDA graph can hold it."""
     with FakeTensorMode():
-        result = mf.VectorQuantizer(4, 8)(torch.randn(3, 4, 5))
+        z = torch.randn(3, 4, 5, requires_grad=True)
+        result = mf.VectorQuantizer(4, 8, decay=decay)(z)
+        (result.quantized.sum() + result.loss).backward()
     assert result.quantized.shape == (3, 4, 5)
+    assert z.grad is not None
+    assert z.grad.shape == z.shape
 
 
 def test_nothing_but_bad_vectors() -> None:
