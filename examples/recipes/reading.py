@@ -41,8 +41,9 @@ def load_recipe(
     """Read a recipe from a YAML file.
 
     Each modality in its `alone` has a row first; then come the rows of its `comparison`, then those of the panels in its `panel`,
-    one or a list. What else a panel sets, such as the optimiser, holds in place of what the recipe sets. ``alone: each`` is
-    every modality of the data. Where no panel says what the rows alone are, they are plain networks if the whole `comparison` is.
+    one or a list. What else its panel sets, such as the optimiser, holds where the recipe does not set it; a panel among `changes` holds
+    over the recipe, too. ``alone: each`` is every modality of the data. Where no panel says what the rows alone are, they are plain
+    networks if the whole `comparison` is.
 
     Args:
         path: The file.
@@ -74,12 +75,18 @@ def load_recipe(
 
 def _made(path: Path, values: Mapping[str, Any], changes: Mapping[str, Any], alone: Any) -> Recipe:
     values, given = dict(values), dict(changes)
+    nearer = "panel" in given
     panel, _, own = (given.pop(key, values.pop(key, None)) for key in ("panel", "alone", "comparison"))
     with explained(Recipe, f"Recipe '{path}'"):
         panels = {name: _panel(name) for name in ([panel] if isinstance(panel, str) else panel or [])}
+        shared = {
+            key: value
+            for each in panels.values()
+            for key, value in each.items()
+            if key not in ("alone", "comparison")
+        }
+        values = values | shared if nearer else shared | values
         values["comparison"] = _joined(own or {}, alone or [], panels)
-        for shared in panels.values():
-            values |= {key: value for key, value in shared.items() if key not in ("alone", "comparison")}
         for key, value in given.items():
             merged = isinstance(values.get(key), dict) and isinstance(value, Mapping)
             values[key] = {**values[key], **value} if merged else value

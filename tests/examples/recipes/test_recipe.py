@@ -1,8 +1,10 @@
 """Recipes: the ones that ship, and what is refused."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
+from jsonargparse import get_loader
 
 from examples.data import DATA_SETS
 from examples.errors import UserError
@@ -110,12 +112,26 @@ def test_each_modality_of_the_data_has_a_row(tmp_path: Path):
         load_recipe(path, modalities=modalities)
 
 
-def test_what_a_panel_sets_holds_before_the_recipe_and_after_the_command_line(tmp_path: Path):
+def test_a_recipe_holds_over_its_panel_and_a_panel_of_the_command_line_over_the_recipe(tmp_path: Path):
     path = tmp_path / "own.yaml"
     path.write_text("data: mfeat\nalone: [pix]\npanel: paper\noptimizer: adamw\nepochs: 7\n")
-    assert (load_recipe(path).optimizer, load_recipe(path).epochs) == ("sgd", 7)
-    changed = load_recipe(path, {"optimizer": "adamw", "panel": "published", "schedule": "cosine"})
+    own = load_recipe(path)
+    assert (own.optimizer, own.schedule, own.epochs) == ("adamw", "constant", 7)
+    other = load_recipe(path, {"panel": "paper"})
+    assert (other.optimizer, other.schedule, other.epochs) == ("sgd", "constant", 7)
+    changed = load_recipe(path, {"optimizer": "adamw", "panel": "paper", "schedule": "cosine"})
     assert (changed.optimizer, changed.schedule) == ("adamw", "cosine")
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.yaml")), ids=lambda path: path.stem)
+def test_what_a_file_says_is_what_is_trained(path: Path):
+    recipe = asdict(load_recipe(path))
+    for key, value in get_loader("yaml")(path.read_text()).items():
+        if key in ("panel", "alone", "comparison"):
+            continue
+        parts = value if isinstance(value, dict) else {}
+        assert {name: recipe[key][name] for name in parts} == parts
+        assert parts or recipe[key] == value, key
 
 
 def test_trials_are_all_combinations_and_change_what_they_name():
