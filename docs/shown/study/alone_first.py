@@ -1,5 +1,6 @@
 """The table and the figure at the top of the page: where joining hurts, where it helps, and what recovers the accuracy."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cache, partial
 from statistics import fmean
@@ -104,30 +105,12 @@ def cases() -> dict[str, Results]:
 def joining() -> None:
     """Draw the figure and show the table."""
     draw(partial(over_best_alone, hurting=len(HURTS)), cases(), {name: ROWS[name] for name in DRAWN})
-    lines = [
-        [f"*{name}*", *(_single(results, name) for results in cases().values())]
-        for name in ("best alone", "other alone")
-    ]
-    lines += [
-        [words, *(_score(results, name) for results in cases().values())] for name, words in ROWS.items()
-    ]
-    say(table(["", *map(plain, cases())], lines))
+    say(*(table(["", *map(plain, half)], _scores(half.values())) for half in _halves()))
 
 
 def ours_against() -> None:
     """Show what ours gains against each baseline, and what it costs."""
-    lines = [
-        [words, *(marked(against(results, OURS, name)) for results in cases().values())]
-        for name, words in ROWS.items()
-        if name != OURS
-    ]
-    best = ["the best modality alone", *(marked(to_best(results)) for results in cases().values())]
-    time = ["*time over concatenation*", *(f"{cost(results, OURS).time:.1f}" for results in cases().values())]
-    size = [
-        "*parameters over concatenation*",
-        *(f"{cost(results, OURS).parameters:.1f}" for results in cases().values()),
-    ]
-    say(table(["ours against", *map(plain, cases())], [best, *lines, time, size]))
+    say(*(table(["ours against", *map(plain, half)], _gains(half.values())) for half in _halves()))
 
 
 def what_stays_open() -> None:
@@ -144,6 +127,32 @@ def what_stays_open() -> None:
 def to_best(results: Results) -> Interval | None:
     """Return what ours gains against the best modality alone."""
     return against(results, OURS, best_alone(results) or "")
+
+
+def _halves() -> tuple[dict[str, Results], dict[str, Results]]:
+    """Return the cases on each side of the figure: all of them side by side are wider than a page."""
+    found = list(cases().items())
+    return dict(found[: len(HURTS)]), dict(found[len(HURTS) :])
+
+
+def _scores(half: Collection[Results]) -> list[list[str]]:
+    singles = [
+        [f"*{name}*", *(_single(results, name) for results in half)] for name in ("best alone", "other alone")
+    ]
+    return singles + [[words, *(_score(results, name) for results in half)] for name, words in ROWS.items()]
+
+
+def _gains(half: Collection[Results]) -> list[list[str]]:
+    return [
+        ["the best modality alone", *(marked(to_best(results)) for results in half)],
+        *(
+            [words, *(marked(against(results, OURS, name)) for results in half)]
+            for name, words in ROWS.items()
+            if name != OURS
+        ),
+        ["*time over concatenation*", *(f"{cost(results, OURS).time:.1f}" for results in half)],
+        ["*parameters over concatenation*", *(f"{cost(results, OURS).parameters:.1f}" for results in half)],
+    ]
 
 
 def _single(results: Results, which: str) -> str:
