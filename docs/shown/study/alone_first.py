@@ -24,7 +24,7 @@ PENN = "even-penn-action"
 AV = "helps-av-digits"
 """A digit written and spoken, few pairs: data of the first study, which nothing of the recipe was chosen on."""
 FEW = "even-crema-d-votes-few"
-"""The same with fewer to learn from, where five seeds cannot tell."""
+"""CREMA-D with fewer actors to learn from, where five seeds cannot tell."""
 DIGITS = "hurts-grid-digits-10db"
 """The noisy microphone again, with another word: a case that hurts and that nothing was chosen on."""
 HURTS = {
@@ -103,7 +103,7 @@ def cases() -> dict[str, Results]:
 
 
 def joining() -> None:
-    """Draw the figure and show the table."""
+    """Draw the figure and show the tables."""
     draw(partial(over_best_alone, hurting=len(HURTS)), cases(), {name: ROWS[name] for name in DRAWN})
     say(*(table(["", *map(plain, half)], _scores(half.values())) for half in _halves()))
 
@@ -129,10 +129,9 @@ def to_best(results: Results) -> Interval | None:
     return against(results, OURS, best_alone(results) or "")
 
 
-def _halves() -> tuple[dict[str, Results], dict[str, Results]]:
-    """Return the cases on each side of the figure: all of them side by side are wider than a page."""
-    found = list(cases().items())
-    return dict(found[: len(HURTS)]), dict(found[len(HURTS) :])
+def _halves() -> list[dict[str, Results]]:
+    """Return the cases on each side of the figure, by title: all in one table are wider than a page."""
+    return [{title: read(name) for name, title in side.items()} for side in (HURTS, HELPS)]
 
 
 def _scores(half: Collection[Results]) -> list[list[str]]:
