@@ -82,8 +82,9 @@ class LogarithmicPool(LastingState):
     ) -> "LogarithmicPool":
         r"""Fit the weights to the scores of all heads on validation samples, which no head should have been trained on.
 
-        .. math:: \min_{w \geq 0} \; \frac{1}{N} \sum_n -\log p(y_n) + \frac{r}{2} \sum_k \Bigl(\frac{w_k}{a_k} - \frac{1}{K}\Bigr)^2
+        .. math:: \min_{w \geq 0} \; \frac{1}{N} \sum_n \sum_i -\log p(y_{ni}) + \frac{r}{2} \sum_k \Bigl(\frac{w_k}{a_k} - \frac{1}{K}\Bigr)^2
 
+        n counts samples and i the pixels of one, where there are several.
         :math:`a_k` is the weight of head k in a pool of its own, fitted first with :math:`a = 1`. It is the head's inverse temperature, so the
         ridge pulls towards an equal vote of calibrated heads, however confident each is. The problem is convex, and Newton's method solves
         it in float64, in pieces that keep memory small. Under ``torch.distributed`` every process calls this, each with its own part of the
@@ -92,7 +93,7 @@ class LogarithmicPool(LastingState):
         Args:
             scores: Scores of every head, as in a call.
             target: Classes, each in [0, classes).
-            ridge: Strength of the pull towards equal weights, r; it matters when there are few samples.
+            ridge: Strength of the pull towards equal weights, r, against the loss of one sample; it matters when there are few.
             ignore_index: Target value to leave out.
 
         Returns:

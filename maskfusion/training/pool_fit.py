@@ -8,7 +8,7 @@ from torch import Tensor
 
 from maskfusion._typing import Float, Int
 
-PIECE = 2**22
+PIECE = 2**16
 """Numbers of one head that are looked at together, in float64."""
 CLOSE = 1e-10
 """A step that promises less is the last one."""
@@ -39,8 +39,8 @@ def fitted(
 
     In ``sets`` each head by itself comes before the larger ones that have it.
     """
-    (counted,) = summed((target != ignore_index).sum())
-    count = int(counted)
+    kept = target != ignore_index
+    count, samples = map(int, summed(kept.sum(), kept[:, None].flatten(1).any(1).sum()))
     if not count:
         raise ValueError(
             f"`target` has nothing to fit on: it is empty, or all of it is `ignore_index` (={ignore_index})."
@@ -51,8 +51,9 @@ def fitted(
         chosen, scale = [scores[head] for head in heads], alone[list(heads)]
 
         def bowl(weight: Tensor, chosen: Sequence[Tensor] = chosen, scale: Tensor = scale) -> Bowl:
-            sums = summed(*_sums(weight, _pieces(chosen, scale, target, ignore_index)))
-            height, slope, curvature = (each / count for each in sums)
+            sums = summed(*_sums(weight * scale, _pieces(chosen, target, ignore_index)))
+            height, slope, curvature = (each / samples for each in sums)
+            slope, curvature = scale * slope, scale * curvature * scale[:, None]
             away = weight - 1 / len(weight)
             return Bowl(
                 height + ridge / 2 * away.square().sum(),
@@ -65,10 +66,7 @@ def fitted(
             alone[heads[0]] = row[0]
         rows.append(row)
     squares = torch.stack(
-        [
-            logs.var(2, correction=0).sum(0)
-            for logs, _ in _pieces(scores, torch.ones_like(alone), target, ignore_index)
-        ]
+        [chosen.var(1, correction=0).sum(1) for chosen, _ in _pieces(scores, target, ignore_index)]
     )
     (total,) = summed(squares.sum(0))
     return rows, (total / count).sqrt(), count
@@ -106,29 +104,26 @@ def _sums(weight: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tens
     height = weight.new_zeros(())
     slope = torch.zeros_like(weight)
     curvature = weight.new_zeros(len(weight), len(weight))
-    for logs, target in pieces:
-        pooled = torch.einsum("k,nkc->nc", weight, logs).log_softmax(1)
+    for chosen, target in pieces:
+        pooled = torch.tensordot(weight, chosen, 1).log_softmax(0)
         share = pooled.exp()
-        mean = torch.einsum("nc,nkc->nk", share, logs)
-        height -= pooled.gather(1, target[:, None]).sum()
-        slope += (mean - logs.gather(2, target[:, None, None].expand(-1, len(weight), 1)).squeeze(2)).sum(0)
-        around = logs - mean[:, :, None]
-        curvature += torch.einsum("njc,nkc->jk", around * share[:, None], around)
+        mean = (chosen * share).sum(1)
+        height -= pooled.gather(0, target[None]).sum()
+        slope += (mean - chosen.gather(1, target.expand(len(weight), 1, -1)).squeeze(1)).sum(1)
+        around = ((chosen - mean[:, None]) * share.sqrt()).flatten(1)
+        curvature += around @ around.T
     return height, slope, curvature
 
 
 def _pieces(
-    scores: Sequence[Tensor], scale: Tensor, target: Tensor, ignore_index: int
-) -> Iterator[tuple[Float[Tensor, "targets heads classes"], Int[Tensor, " targets"]]]:
-    """Calibrated log-probabilities and targets, some samples at a time, without what is ignored."""
+    scores: Sequence[Tensor], target: Tensor, ignore_index: int
+) -> Iterator[tuple[Float[Tensor, "heads classes targets"], Int[Tensor, " targets"]]]:
+    """Scores and targets, some samples at a time; what is ignored has scores that are all alike, which say nothing."""
     samples = max(1, PIECE // max(1, scores[0][:1].numel()))
     for *parts, wanted in zip(*(torch.split(each, samples) for each in (*scores, target)), strict=True):
-        kept = wanted != ignore_index
-        logs = [
-            (part.movedim(1, -1)[kept].double() * own).log_softmax(1)
-            for part, own in zip(parts, scale, strict=True)
-        ]
-        yield torch.stack(logs, 1), wanted[kept].long()
+        kept = (wanted != ignore_index).flatten()
+        chosen = torch.stack([part.movedim(1, 0).flatten(1) for part in parts]).double()
+        yield chosen.where(kept, 0.0), wanted.flatten().where(kept, 0).long()
 
 
 def expect_scores(scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:

@@ -173,16 +173,32 @@ def test_a_ridge_makes_one_of_two_equal_heads_no_favourite() -> None:
 
 
 @pytest.mark.parametrize("ignored", [-100, 3])
-def test_pixels_are_samples_and_some_are_ignored(ignored: int) -> None:
-    scores, target = draw(6, 5, 3, 2)
+def test_the_loss_of_a_sample_is_that_of_its_pixels_and_some_are_ignored(ignored: int) -> None:
+    scores, target = draw(6, 6, 3, 2)
     target[1:, :, 0] = ignored
+    target[5] = ignored
     pool = mf.LogarithmicPool(scores).fit(scores, target, ignore_index=ignored)
     kept = target != ignored
     flat = {name: each.movedim(1, -1)[kept] for name, each in scores.items()}
-    same = mf.LogarithmicPool(scores).fit(flat, target[kept])
+    samples = int(kept.flatten(1).any(1).sum())
+    same = mf.LogarithmicPool(scores).fit(flat, target[kept], ridge=0.01 * samples / int(kept.sum()))
     assert int(pool.fitted_on) == int(kept.sum())
     close(pool.weight, same.weight)
+    close(pool.spread, same.spread)
     close(pool(scores).movedim(1, -1)[kept], same(flat))
+
+
+def test_more_pixels_of_the_same_kind_are_more_to_go_by() -> None:
+    scores, target = draw(15, 12)
+    one = {name: each[:, :, None] for name, each in scores.items()}
+    many = {name: each.expand(-1, -1, 1000) for name, each in one.items()}
+    alike = mf.LogarithmicPool(scores).fit(scores, target)
+    close(mf.LogarithmicPool(scores).fit(one, target[:, None]).weight, alike.weight)
+    dense = mf.LogarithmicPool(scores).fit(many, target[:, None].expand(-1, 1000))
+    close(
+        dense.weight, mf.LogarithmicPool(scores).fit(scores, target, ridge=1e-5).weight, atol=1e-4, rtol=1e-4
+    )
+    assert not torch.allclose(dense.weight, alike.weight, atol=1e-3), "the pull is weaker"
 
 
 def test_the_pieces_that_are_looked_at_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
