@@ -6,13 +6,13 @@ from typing import Annotated
 
 import torch
 from pydantic import Field, PositiveFloat
-from torch import Tensor, nn
+from torch import Tensor
 
 import maskfusion as mf
 from examples.data.contract import Batch
 from examples.methods.base import Method
 from examples.methods.complementary_mask import MaskedFusion
-from examples.nets.model import JOINT, FusionModel
+from examples.nets.model import JOINT, TOGETHER, FusionModel
 from examples.recipes import Recipe, Row
 
 Ridge = Annotated[float, Field(gt=0)]
@@ -32,7 +32,7 @@ class AloneFirst(Method):
     def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
         """Take over the encoders."""
         super().start(model, stages)
-        mf.warm_start(model, {f"encoders.{name}": alone.encoders[name] for name, alone in stages.items()})
+        mf.warm_start(model, {f"encoders.{name}": stages[name].encoders[name] for name in model.encoders})
 
 
 @dataclass(frozen=True)
@@ -110,21 +110,27 @@ class JoinedPooled(Joined):
     """Join them, and pool the joint network with those of single modalities, which are kept as they were.
 
     Args:
+        together: Whether the row `concatenation` is trained first and pooled too: it may learn what encoders trained alone do not.
         ridge: Strength of the pull towards equal weights.
     """
 
+    together: bool = False
     ridge: Ridge = 0.01
 
+    def stages(self, available: Sequence[str]) -> dict[str, Row]:
+        """Train all together too if wanted."""
+        stages = super().stages(available)
+        return {**stages, TOGETHER: Row("concatenation", quantise=False)} if self.together else stages
+
     def configure(self, model: FusionModel) -> None:
-        """Add the networks of single modalities and the pool."""
+        """Add the other networks and the pool."""
         super().configure(model)
-        model.add_experts()
+        model.add_experts(together=self.together)
 
     def start(self, model: FusionModel, stages: Mapping[str, FusionModel]) -> None:
         """Keep each as it is."""
         super().start(model, stages)
-        experts = {name: nn.Sequential(alone.encoders[name], alone.head) for name, alone in stages.items()}
-        mf.warm_start(model.experts, experts)
+        mf.warm_start(model.experts, dict(stages))
 
     def before_validation(self, model: FusionModel, validation: Iterable[Batch]) -> None:
         """Set the weights of the pool, so that the epoch is chosen by what the pool says."""

@@ -17,8 +17,8 @@ from examples.nets.heads import ClassificationHead, PlainHead, SegmentationHead
 from examples.recipes import Network
 from maskfusion import ComplementaryMask, LogarithmicPool, Quantized, VectorQuantizer
 
-JOINT = "(joint)"
-"""Name of the joint head in a pool; the others have the names of their modalities, one of which may be joint."""
+JOINT, TOGETHER = "(joint)", "(together)"
+"""Names in a pool, of the joint head and of a network whose encoders were trained together; the others have the names of their modalities."""
 
 
 class FusionOutput(NamedTuple):
@@ -32,7 +32,7 @@ class FusionOutput(NamedTuple):
         reconstructions: x-tilde, in the input's shape; empty without decoders.
         features: What is fused: z-hat where there are quantisers, else z.
         fused: f, what the head reads, ``(batch, modalities * latent, height, width)``.
-        unimodal: Scores of each modality's own head, or in evaluation of its expert, as `prediction`; empty where there are none.
+        unimodal: Scores of each modality's own head, or in evaluation of each expert, as `prediction`; empty where there are none.
         joint: Scores of the joint head.
     """
 
@@ -88,11 +88,10 @@ class FusionModel(nn.Module):
         target_shape: Sequence[int] = (),
     ) -> None:
         super().__init__()
-        self._make_encoder = {
-            name: partial(build_encoder, modality, network, network.pooling.get(name, 0))
+        encoders = {
+            name: build_encoder(modality, network, network.pooling.get(name, 0))
             for name, modality in modalities.items()
         }
-        encoders = {name: make() for name, make in self._make_encoder.items()}
         grids = {name: latent_grid(encoder) for name, encoder in encoders.items()}
         heights, widths = zip(*grids.values(), strict=True)
         coded = modalities if quantise else {}
@@ -106,6 +105,9 @@ class FusionModel(nn.Module):
         )
         self.fusion: nn.Module = Concatenation()
         self._make_head = partial(_build_head, classes=classes, target_shape=target_shape, network=network)
+        self._make_expert = partial(
+            _build_expert, modalities, classes=classes, network=network, target_shape=target_shape
+        )
         self._grids = grids
         self.head: nn.Module = self._make_head(sum(self.channels.values()), (max(heights), max(widths)))
         self.unimodal_heads = nn.ModuleDict()
@@ -125,16 +127,16 @@ class FusionModel(nn.Module):
         self.unimodal_heads = nn.ModuleDict(heads)
         self._votes = vote
 
-    def add_experts(self) -> None:
-        """Put a network of each modality alone beside the joint one, which does not learn any more, and pool all of them in evaluation."""
-        self.experts = nn.ModuleDict(
-            {
-                name: nn.Sequential(self._make_encoder[name](), self._make_head(count, self._grids[name]))
-                for name, count in self.channels.items()
-            }
-        )
+    def add_experts(self, *, together: bool = False) -> None:
+        """Put other networks beside the joint one, which do not learn any more, and pool all of them in evaluation.
+
+        Args:
+            together: Whether one of all modalities is among them, besides one of each alone.
+        """
+        names = [*self.channels, *([TOGETHER] if together else [])]
+        self.pool = LogarithmicPool([JOINT, *names])
+        self.experts = nn.ModuleDict({name: self._make_expert(name) for name in names})
         self._rest(self.experts)
-        self.pool = LogarithmicPool([JOINT, *self.channels])
 
     def pool_unimodal_heads(self) -> None:
         """Give every modality a head of its own, and pool these in evaluation; there is no joint head any more."""
@@ -179,7 +181,7 @@ class FusionModel(nn.Module):
         joint: Tensor = self.head(fused)
         prediction = joint
         if not self.training:
-            unimodal |= {name: expert(inputs[name]) for name, expert in self.experts.items()}
+            unimodal |= {name: expert(inputs).joint for name, expert in self.experts.items()}
             if self._votes:
                 prediction = opinion_pool([joint, *unimodal.values()])
             if self.pool is not None:
@@ -221,6 +223,18 @@ def build_model(data: MultimodalData, network: Network, *, quantise: bool) -> Fu
         if weights.ndim == 4:
             weights.data = weights.data.contiguous(memory_format=torch.channels_last)
     return model
+
+
+def _build_expert(
+    modalities: Mapping[str, Modality],
+    name: str,
+    *,
+    classes: int,
+    network: Network,
+    target_shape: Sequence[int],
+) -> FusionModel:
+    seen = modalities if name == TOGETHER else {name: modalities[name]}
+    return FusionModel(seen, classes, network, quantise=False, target_shape=target_shape)
 
 
 def _build_head(

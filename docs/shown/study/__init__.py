@@ -10,6 +10,7 @@ from docs.shown.study.alone_first import (
     reached,
     seeds,
     times,
+    validated,
     what_stays_open,
 )
 from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
@@ -49,6 +50,7 @@ __all__ = [
     "sweep",
     "swept_seeds",
     "times",
+    "validated",
     "what_stays_open",
     "zetas",
 ]

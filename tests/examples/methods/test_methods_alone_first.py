@@ -13,7 +13,7 @@ from examples.data.splits import Split
 from examples.errors import UserError
 from examples.methods import METHODS, create
 from examples.methods.alone_first import fit_pool
-from examples.nets.model import JOINT, FusionModel, build_model, opinion_pool
+from examples.nets.model import JOINT, TOGETHER, FusionModel, build_model, opinion_pool
 from examples.recipes import Network, Recipe, Row
 from examples.results import Run
 from examples.run.folder import RunFolder
@@ -34,6 +34,7 @@ ROWS = {
     "ogm": Row("joined+ogm", quantise=False),
     "vote": Row("joined+uniform_losses", quantise=False, arguments={"vote": True}),
     "cure": Row("alone_joined_pooled", quantise=False, arguments={"mask_weight": 1e-3}),
+    "all": Row("alone_joined_pooled", quantise=False, arguments={"mask_weight": 1e-3, "together": True}),
 }
 
 
@@ -155,15 +156,48 @@ def test_the_joint_network_is_pooled_with_those_of_single_modalities(tmp_path: P
     assert learning.prediction is learning.joint
 
 
-def test_a_modality_may_be_called_joint():
+def test_a_network_trained_together_is_pooled_too(tmp_path: Path):
+    plain, together = trained("concatenation", RunFolder(tmp_path / "plain"))
+    run, model = trained("all", RunFolder(tmp_path / "all"))
     data = toy()
-    parts = {"joint": data.modalities["v"], "i": data.modalities["i"]}
+    inputs, target = data.validation.everything()
+    output = model(inputs)
+    assert list(output.unimodal) == ["v", "i", TOGETHER]
+    assert torch.equal(output.unimodal[TOGETHER], together(inputs).prediction)
+    stage = RunFolder(tmp_path / "all" / TOGETHER).read_result()
+    assert numbers(replace(stage, row=plain.row)) == numbers(plain)
+    alone = network("v", tmp_path / "all" / "v" / "best.ckpt")
+    assert torch.equal(output.unimodal["v"], alone({"v": inputs["v"]}).prediction)
+    pool = LogarithmicPool([JOINT, "v", "i", TOGETHER]).fit(
+        {JOINT: output.joint, **output.unimodal}, target, ridge=0.01
+    )
+    torch.testing.assert_close(
+        output.prediction, pool({JOINT: output.joint, **output.unimodal}), atol=1e-4, rtol=1e-4
+    )
+    assert run.score == score(model, data)
+    assert run.seconds > stage.seconds
+    _, cure = trained("cure", RunFolder(tmp_path / "cure"))
+    assert sum(w.numel() for w in model.parameters()) == sum(
+        w.numel() for part in (cure, together) for w in part.parameters()
+    )
+
+
+def test_modalities_may_be_called_joint_and_together():
+    data = toy()
+    parts = {"joint": data.modalities["v"], "together": data.modalities["i"]}
     model = FusionModel(parts, len(data.classes), SMALL, quantise=False)
-    model.add_experts()
+    model.add_experts(together=True)
     inputs, _ = data.test.everything()
-    output = model.eval()({"joint": inputs["v"], "i": inputs["i"]})
-    assert list(output.unimodal) == ["joint", "i"]
+    output = model.eval()({"joint": inputs["v"], "together": inputs["i"]})
+    assert list(output.unimodal) == ["joint", "together", TOGETHER]
     assert output.prediction.shape == output.joint.shape
+
+
+def test_a_modality_called_like_the_network_of_all_is_refused():
+    data = toy()
+    model = FusionModel({TOGETHER: data.modalities["v"]}, len(data.classes), SMALL, quantise=False)
+    with pytest.raises(ValueError, match=r"`heads` .*'\(together\)', '\(together\)'.* each once"):
+        model.add_experts(together=True)
 
 
 def test_without_a_validation_part_the_pool_is_equal(tmp_path: Path):
