@@ -47,6 +47,8 @@ HELPS = {
 }
 SURELY = ("hurts-grid-10db", "hurts-grid-5db", "hurts-utd-depth-skeleton")
 """Where joining costs points beyond the interval."""
+WIDEST = 5
+"""Cases of one table."""
 OURS, LONG = "alone-joined-pooled", "concatenation-long"
 MORE, LONGEST = "alone-together-joined-pooled", "concatenation-longest"
 ROWS = {
@@ -116,12 +118,12 @@ def cases() -> dict[str, Results]:
 def joining() -> None:
     """Draw the figure and show the tables."""
     draw(partial(over_best_alone, hurting=len(HURTS)), cases(), {name: ROWS[name] for name in DRAWN})
-    say(*(table(["", *map(plain, half)], _scores(half.values())) for half in _halves()))
+    say(*(table(["", *map(plain, part)], _scores(part.values())) for part in _parts()))
 
 
 def ours_against() -> None:
     """Show what ours gains against each baseline, and what it costs."""
-    say(*(table(["ours against", *map(plain, half)], _gains(half.values())) for half in _halves()))
+    say(*(table(["ours against", *map(plain, part)], _gains(part.values())) for part in _parts()))
 
 
 def what_stays_open() -> None:
@@ -140,28 +142,30 @@ def to_best(results: Results) -> Interval | None:
     return against(results, OURS, best_alone(results) or "")
 
 
-def _halves() -> list[dict[str, Results]]:
-    """Return the cases on each side of the figure, by title: all in one table are wider than a page."""
-    return [{title: read(name) for name, title in side.items()} for side in (HURTS, HELPS)]
+def _parts() -> list[dict[str, Results]]:
+    """Return the cases of each side of the figure, some at a time, by title: more in one table are wider than a page."""
+    sides = [list(side.items()) for side in (HURTS, HELPS)]
+    parts = [side[at : at + WIDEST] for side in sides for at in range(0, len(side), WIDEST)]
+    return [{title: read(name) for name, title in part} for part in parts]
 
 
-def _scores(half: Collection[Results]) -> list[list[str]]:
+def _scores(part: Collection[Results]) -> list[list[str]]:
     singles = [
-        [f"*{name}*", *(_single(results, name) for results in half)] for name in ("best alone", "other alone")
+        [f"*{name}*", *(_single(results, name) for results in part)] for name in ("best alone", "other alone")
     ]
-    return singles + [[words, *(_score(results, name) for results in half)] for name, words in ROWS.items()]
+    return singles + [[words, *(_score(results, name) for results in part)] for name, words in ROWS.items()]
 
 
-def _gains(half: Collection[Results]) -> list[list[str]]:
+def _gains(part: Collection[Results]) -> list[list[str]]:
     return [
-        ["the best modality alone", *(marked(to_best(results)) for results in half)],
+        ["the best modality alone", *(marked(to_best(results)) for results in part)],
         *(
-            [words, *(marked(against(results, OURS, name)) for results in half)]
+            [words, *(marked(against(results, OURS, name)) for results in part)]
             for name, words in ROWS.items()
             if name != OURS
         ),
-        ["*time over concatenation*", *(f"{cost(results, OURS).time:.1f}" for results in half)],
-        ["*parameters over concatenation*", *(f"{cost(results, OURS).parameters:.1f}" for results in half)],
+        ["*time over concatenation*", *(f"{cost(results, OURS).time:.1f}" for results in part)],
+        ["*parameters over concatenation*", *(f"{cost(results, OURS).parameters:.1f}" for results in part)],
     ]
 
 
