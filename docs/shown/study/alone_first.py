@@ -170,7 +170,10 @@ def _gains(part: Collection[Results]) -> list[list[str]]:
 
 
 def _loss(results: Results, row: str) -> float:
-    return min(trial.loss or 0.0 for trial in results.trials if trial.row == row)
+    (loss,) = (trial.loss for trial in results.trials if trial.row == row and trial.chosen)
+    if loss is None:
+        raise ValueError(f"the trial of {row!r} that was chosen failed.")
+    return loss
 
 
 def _single(results: Results, which: str) -> str:
