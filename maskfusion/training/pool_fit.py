@@ -77,26 +77,34 @@ def lowest(bowl: Callable[[Tensor], Bowl], start: Float[Tensor, " heads"]) -> Fl
 
     Reference: Bertsekas, Projected Newton methods for optimization problems with simple constraints, SIAM J. Control Optim. 1982.
     """
-    weight, here, promise = start, bowl(start), torch.inf
-    while promise >= CLOSE:
+    weight, here = start, bowl(start)
+    while True:
         pinned = (weight <= EDGE) & (here.slope > 0)
         apart = torch.where(pinned[:, None] | pinned, here.curvature.diag().diag(), here.curvature)
         step = -torch.linalg.solve(apart, here.slope)
-        weight, here, promise = _halved(bowl, weight, here, step, pinned)
-    return weight
+        if not _promise(weight, here, step, pinned) >= CLOSE:
+            break
+        weight, here = _halved(bowl, weight, here, step, pinned)
+    return torch.clamp(weight + step, min=0)
 
 
 def _halved(
     bowl: Callable[[Tensor], Bowl], weight: Tensor, here: Bowl, step: Tensor, pinned: Tensor
-) -> tuple[Tensor, Bowl, float]:
-    """The longest of the step, its half, its quarter and so on that keeps what it promises, and its promise."""
+) -> tuple[Tensor, Bowl]:
+    """The longest of the step, its half, its quarter and so on that keeps what it promises."""
     while True:
         trial = (weight + step).clamp(min=0)
         there = bowl(trial)
-        promise = -float((here.slope * torch.where(pinned, trial - weight, step)).sum())
+        promise = _promise(weight, here, step, pinned)
         if not there.height > here.height - 1e-4 * promise + 1e-14 * here.height.abs():
-            return trial, there, promise
+            return trial, there
         step = step / 2
+
+
+def _promise(weight: Tensor, here: Bowl, step: Tensor, pinned: Tensor) -> float:
+    """How far a step should go down, of weights at the edge by what is left of it there."""
+    left = (weight + step).clamp(min=0) - weight
+    return -float((here.slope * torch.where(pinned, left, step)).sum())
 
 
 def _sums(weight: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
@@ -118,12 +126,12 @@ def _sums(weight: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tens
 def _pieces(
     scores: Sequence[Tensor], target: Tensor, ignore_index: int
 ) -> Iterator[tuple[Float[Tensor, "heads classes targets"], Int[Tensor, " targets"]]]:
-    """Scores and targets, some samples at a time; what is ignored has scores that are all alike, which say nothing."""
+    """Scores and targets, some samples at a time, without what is ignored."""
     samples = max(1, PIECE // max(1, scores[0][:1].numel()))
     for *parts, wanted in zip(*(torch.split(each, samples) for each in (*scores, target)), strict=True):
         kept = (wanted != ignore_index).flatten()
         chosen = torch.stack([part.movedim(1, 0).flatten(1) for part in parts]).double()
-        yield chosen.where(kept, 0.0), wanted.flatten().where(kept, 0).long()
+        yield chosen[..., kept], wanted.flatten()[kept].long()
 
 
 def expect_scores(scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
