@@ -203,6 +203,7 @@ def test_more_pixels_of_the_same_kind_are_more_to_go_by() -> None:
 
 def test_the_pieces_that_are_looked_at_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     scores, target = draw(7, 30, 2)
+    target[4:6], target[:, 1] = -100, -100  # one piece has nothing
     whole = mf.LogarithmicPool(scores).fit(scores, target)
     monkeypatch.setattr("maskfusion.training.pool_fit.PIECE", 20)
     close(mf.LogarithmicPool(scores).fit(scores, target).weight, whole.weight)
