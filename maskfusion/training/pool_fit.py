@@ -66,7 +66,10 @@ def fitted(
             alone[heads[0]] = row[0]
         rows.append(row)
     squares = torch.stack(
-        [chosen.var(1, correction=0).sum(1) for chosen, _ in _pieces(scores, target, ignore_index)]
+        [
+            (chosen - chosen.mean(1, keepdim=True)).square().mean(1).sum(1)
+            for chosen, _ in _pieces(scores, target, ignore_index)
+        ]
     )
     (total,) = summed(squares.sum(0))
     return rows, (total / count).sqrt(), count
