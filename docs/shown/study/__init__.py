@@ -1,18 +1,19 @@
 """The study: what the page shows, part by part."""
 
 from docs.shown.study.alone_first import (
-    gains,
+    ahead,
     joining,
-    joining_claims,
     open_share,
     ours_against,
     over,
     reached,
     seeds,
     times,
+    unseen,
     validated,
     what_stays_open,
 )
+from docs.shown.study.alone_first_claims import joining_claims
 from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
 from docs.shown.study.claims import claims
 from docs.shown.study.mask import parts, resnet, sweep, zetas
@@ -22,13 +23,13 @@ from docs.shown.study.vote import confirmed, decided
 
 __all__ = [
     "adding",
+    "ahead",
     "best",
     "claims",
     "confirmed",
     "decided",
     "difference",
     "forest",
-    "gains",
     "in_short",
     "joining",
     "joining_claims",
@@ -50,6 +51,7 @@ __all__ = [
     "sweep",
     "swept_seeds",
     "times",
+    "unseen",
     "validated",
     "what_stays_open",
     "zetas",
