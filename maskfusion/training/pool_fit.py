@@ -80,34 +80,31 @@ def lowest(bowl: Callable[[Tensor], Bowl], start: Float[Tensor, " heads"]) -> Fl
 
     Reference: Bertsekas, Projected Newton methods for optimization problems with simple constraints, SIAM J. Control Optim. 1982.
     """
-    weight, here = start, bowl(start)
-    while True:
+    weight, here, promise = start, bowl(start), torch.inf
+    while promise >= CLOSE:
         pinned = (weight <= EDGE) & (here.slope > 0)
         apart = torch.where(pinned[:, None] | pinned, here.curvature.diag().diag(), here.curvature)
         step = -torch.linalg.solve(apart, here.slope)
-        if not _promise(weight, here, step, pinned) >= CLOSE:
-            break
-        weight, here = _halved(bowl, weight, here, step, pinned)
-    return torch.clamp(weight + step, min=0)
+        weight, here, promise = _halved(bowl, weight, here, step, pinned)
+    return weight
 
 
 def _halved(
     bowl: Callable[[Tensor], Bowl], weight: Tensor, here: Bowl, step: Tensor, pinned: Tensor
-) -> tuple[Tensor, Bowl]:
-    """The longest of the step, its half, its quarter and so on that keeps what it promises."""
+) -> tuple[Tensor, Bowl, float]:
+    """The longest of the step, its half, its quarter and so on that keeps what it promises, and its promise.
+
+    Of one that is the last, for it promises too little, nobody looks where it leads.
+    """
     while True:
         trial = (weight + step).clamp(min=0)
+        promise = -float((here.slope * torch.where(pinned, trial - weight, step)).sum())
+        if not promise >= CLOSE:
+            return trial, here, promise
         there = bowl(trial)
-        promise = _promise(weight, here, step, pinned)
         if not there.height > here.height - 1e-4 * promise + 1e-14 * here.height.abs():
-            return trial, there
+            return trial, there, promise
         step = step / 2
-
-
-def _promise(weight: Tensor, here: Bowl, step: Tensor, pinned: Tensor) -> float:
-    """How far a step should go down, of weights at the edge by what is left of it there."""
-    left = (weight + step).clamp(min=0) - weight
-    return -float((here.slope * torch.where(pinned, left, step)).sum())
 
 
 def _sums(weight: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
