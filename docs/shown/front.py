@@ -8,12 +8,12 @@ from PIL import Image
 
 from docs.shown.claims import claim
 from docs.shown.page import score
-from docs.shown.study.alone_first import APART, FIELDS, HURTS, LONG, OURS, ROWS, cases
+from docs.shown.study.alone_first import APART, FIELDS, HURTS, LONG, OURS, ROWS, UNSEEN, cases
 from docs.shown.study.cases import plain, read
 from examples.results import Interval, Results
 from examples.results.figures.cases import over_best_alone
 from examples.results.figures.style import STYLE
-from examples.results.rows import best_alone, mean_score, paired_difference, verdict
+from examples.results.rows import best_alone, cost, mean_score, paired_difference, verdict
 
 ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "figures" / "joining.png"
@@ -61,6 +61,11 @@ def claims() -> None:
         difference = _pool_over_ours(where)
         claim("worse on the noisy letters, on CWFID", verdict(difference) == "worse")
         claim(f"by {abs(difference.mean):.1f}", f"{abs(difference.mean):.1f} " in readme)
+    claim(f"nothing was chosen on {len(UNSEEN)}", f"[{WORDS[len(UNSEEN)].lower()} cases]" in readme)
+    claim(
+        "three times the parameters",
+        *(2.9 < cost(each, OURS).parameters < 3.3 for each in cases().values()),
+    )
     claim("three channels in ten", 65 < fmean(run.kept["sound"] for run in noisy.rows()[OURS]) < 75)
     depth = read("hurts-utd-depth-skeleton").rows()[OURS]
     claim("none of the depth that hurts", all(run.kept["depth"] > 99 for run in depth))
