@@ -29,7 +29,17 @@ exclude_patterns = ["_build", "**/.ipynb_checkpoints"]
 myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath", "substitution"]
 myst_substitutions = {
     module: Numbers(module)
-    for module in ("benchmarks", "learned", "nyuv2", "people", "results", "study", "trade", "zeta")
+    for module in (
+        "benchmarks",
+        "held_out",
+        "learned",
+        "nyuv2",
+        "people",
+        "results",
+        "study",
+        "trade",
+        "zeta",
+    )
 }
 myst_heading_anchors = 3
 nb_execution_mode = "force"  # results.md reads files that may have changed

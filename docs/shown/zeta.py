@@ -31,7 +31,11 @@ def _along(dial: str, strength: str) -> list[Interval | None]:
 
 def zeta(dial: str, strength: str, place: int) -> str:
     """Return the mean zeta at one value of a dial, with its interval."""
-    found = _along(dial, strength)[place]
+    return said(_along(dial, strength)[place])
+
+
+def said(found: Interval | None) -> str:
+    """Return a mean zeta and its interval, or that there is none."""
     return NO_ZETA if found is None else f"{found.mean:.2f}\u00a0±\u00a0{found.half_width:.2f}"
 
 
@@ -67,7 +71,12 @@ def _mean(dial: str, strength: str, place: int, of: Callable[[Trial], float]) ->
 
 def accuracy(dial: str, strength: str, place: int) -> str:
     """Return the mean accuracy at one value of a dial."""
-    return f"{_mean(dial, strength, place, lambda trial: trial.accuracy):.2f}"
+    return f"{mean_accuracy(dial, place, strength):.2f}"
+
+
+def mean_accuracy(dial: str, place: int, strength: str = "middle") -> float:
+    """Return the same as a number."""
+    return _mean(dial, strength, place, lambda trial: trial.accuracy)
 
 
 def _worth(dial: str, strength: str, place: int) -> float:
@@ -190,16 +199,21 @@ def ends() -> None:
     """Show zeta at both ends of every dial, and what it should be."""
     dials, weights = results().dials, results().weights
     head = ["dial", "true balance", *(f"λ = {weight:g}" for weight in weights)]
-    say(table(head, ([name, _truth(d), *(_ends(name, w) for w in weights)] for name, d in dials.items())))
+    lines = (
+        [name, truth_of(d), *(ends_of(results(), name, w) for w in weights)] for name, d in dials.items()
+    )
+    say(table(head, lines))
 
 
-def _ends(dial: str, weight: float) -> str:
-    found = findings.zeta_along(results(), dial, weight)
-    first, last = (NO_ZETA if end is None else f"{end.mean:.2f}" for end in (found[0], found[-1]))
-    return f"{first} to {last} ({findings.zeta_with_dial(results(), dial, weight):+.2f})"
+def ends_of(found: ZetaResults, dial: str, weight: float) -> str:
+    """Return zeta at both ends of a dial, and its rank correlation with it."""
+    ends = findings.zeta_along(found, dial, weight)
+    first, last = (NO_ZETA if end is None else f"{end.mean:.2f}" for end in (ends[0], ends[-1]))
+    return f"{first} to {last} ({findings.zeta_with_dial(found, dial, weight):+.2f})"
 
 
-def _truth(turned: Turned) -> str:
+def truth_of(turned: Turned) -> str:
+    """Return the true balance at both ends of a dial, and its rank correlation with it."""
     balances = [truth.balance for truth in turned.truth]
     if len(set(balances)) == 1:
         return f"{balances[0]:.2f} (-)"
@@ -227,16 +241,17 @@ def _correlations(weight: float) -> list[str]:
 
 def claims() -> None:
     """Hold what the page says without a number."""
-    claim("zeta rises with the size of the copy", _height("copy", -1) > _height("copy", 0) + 0.1)
+    claim("zeta rises with the size of the copy", height("copy", -1) > height("copy", 0) + 0.1)
     claim("its open channels *rise*", _opened("noise", "middle", 2) > _opened("noise", "middle", 0))
-    claim("zeta falls both ways", *(_height("scale", place) < _height("scale", 2) - 0.1 for place in (0, -1)))
-    claim("zeta stays near 1", _height("synergy", -1) > 0.8, _height("redundancy", 0) > 0.8)
+    claim("zeta falls both ways", *(height("scale", place) < height("scale", 2) - 0.1 for place in (0, -1)))
+    claim("zeta stays near 1", height("synergy", -1) > 0.8, height("redundancy", 0) > 0.8)
     claim("still falling towards 0", _course()[-1] < _course()[0])
     low = [trial for trial in results().trials if trial.weight == lambda_of("low")]
     claim("most channels are still open", fmean(sum(results().complementary(trial)) for trial in low) > 60)
     claim("recommends 1e-3", lambda_of("middle") == 1e-3)
 
 
-def _height(dial: str, place: int) -> float:
+def height(dial: str, place: int) -> float:
+    """Return the mean zeta at one value of a dial, with the middle lambda."""
     found = _along(dial, "middle")[place]
     return float("nan") if found is None else found.mean

@@ -14,7 +14,13 @@ from examples.results.statistics import finite
 from examples.typed import KNOWN_KEYS
 from examples.zeta.dials import DIALS
 from examples.zeta.records import Trial
-from maskfusion import ComplementarityTracker, ComplementaryMask, measure_contributions, parameter_groups
+from maskfusion import (
+    ComplementarityTracker,
+    ComplementaryMask,
+    HeldOutMasks,
+    measure_contributions,
+    parameter_groups,
+)
 
 QUARTERS = 4
 Batch = tuple[dict[str, Tensor], Tensor]
@@ -38,7 +44,7 @@ class Settings:
         channels: Number of channels of each modality in the fused space.
         init: Omega at the start.
         threshold: t; a channel is open while its Omega is above.
-
+        held_out: Share of the training samples that Omega learns from and the weights do not; with 0 both learn from all.
     """
 
     seeds: PositiveInt = 5
@@ -54,6 +60,7 @@ class Settings:
     channels: PositiveInt = 64
     init: float = 0.1
     threshold: float = 0.05
+    held_out: Annotated[float, Field(ge=0, lt=1)] = 0.0
 
 
 @dataclass(frozen=True)
@@ -139,7 +146,7 @@ def run(job: Job) -> Trial:
 
 
 def fit(model: MaskedNetwork, data: Batch, weight: float, settings: Settings) -> ComplementarityTracker:
-    """Train a network under the penalty on its mask.
+    """Train a network under the penalty on its mask, and Omega on other samples than the weights if wanted.
 
     Args:
         model: Network, which is changed.
@@ -151,17 +158,25 @@ def fit(model: MaskedNetwork, data: Batch, weight: float, settings: Settings) ->
         The tracker, with a record after each quarter of the training.
     """
     inputs, target = data
-    tracker = ComplementarityTracker(model, collapse_after=None)
-    optimizer = torch.optim.AdamW(
-        parameter_groups(model, lr=settings.learning_rate, weight_decay=0.0), fused=True
-    )
-    for step in range(1, settings.steps + 1):
-        drawn = torch.randint(len(target), (settings.batch_size,))
+    seen = max(int((1 - settings.held_out) * len(target)), 1)
+
+    def task(first: int, last: int) -> Tensor:
+        drawn = torch.randint(first, last, (settings.batch_size,))
         scores = model({name: values[drawn] for name, values in inputs.items()})
-        loss = nn.functional.cross_entropy(scores, target[drawn]) + weight * model.fusion.penalty()
+        return nn.functional.cross_entropy(scores, target[drawn])
+
+    tracker = ComplementarityTracker(model, collapse_after=None)
+    *others, omega = parameter_groups(model, lr=settings.learning_rate, weight_decay=0.0)
+    apart = seen < len(target)
+    optimizer = torch.optim.AdamW(others if apart else [*others, omega], fused=True)
+    held_out = HeldOutMasks(model, torch.optim.AdamW([omega], fused=True)) if apart else None
+    for step in range(1, settings.steps + 1):
+        loss = task(0, seen) if held_out else task(0, seen) + weight * model.fusion.penalty()
         optimizer.zero_grad()
         torch.autograd.backward(loss)
         optimizer.step()
+        if held_out:
+            held_out.step(lambda: task(seen, len(target)) + weight * model.fusion.penalty())
         if step % (settings.steps // QUARTERS) == 0:
             tracker.update(step)
     return tracker
