@@ -129,9 +129,9 @@ def _pieces(
     """Scores and targets, some samples at a time, without what is ignored."""
     samples = max(1, PIECE // max(1, scores[0][:1].numel()))
     for *parts, wanted in zip(*(torch.split(each, samples) for each in (*scores, target)), strict=True):
-        kept = (wanted != ignore_index).flatten()
-        chosen = torch.stack([part.movedim(1, 0).flatten(1) for part in parts]).double()
-        yield chosen[..., kept], wanted.flatten()[kept].long()
+        kept = (wanted.flatten() != ignore_index).nonzero().squeeze(1)
+        chosen = torch.stack([part.movedim(1, 0).flatten(1).index_select(1, kept) for part in parts])
+        yield chosen.double(), wanted.flatten()[kept].long()
 
 
 def expect_scores(scores: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
