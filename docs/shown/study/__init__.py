@@ -11,6 +11,7 @@ from docs.shown.study.alone_first import (
     times,
     unseen,
     validated,
+    validated_score,
     what_stays_open,
 )
 from docs.shown.study.alone_first_claims import joining_claims
@@ -53,6 +54,7 @@ __all__ = [
     "times",
     "unseen",
     "validated",
+    "validated_score",
     "what_stays_open",
     "zetas",
 ]

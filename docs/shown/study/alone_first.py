@@ -6,7 +6,7 @@ from statistics import median
 
 from docs.shown.page import NOTHING, compared, draw, marked, points, say, score, table
 from docs.shown.study.cases import plain, read
-from examples.results import Results, interval
+from examples.results import Results, Trial, interval
 from examples.results.figures.cases import over_best_alone
 from examples.results.rows import against, alone, best_alone, cost, mean_score
 
@@ -22,6 +22,8 @@ AV = "helps-av-digits"
 """A digit written and spoken, few pairs: data of the first study, which nothing of the recipe was chosen on."""
 FIELDS = "helps-cwfid"
 """The case with a class for each pixel, by mIoU."""
+ROOMS = "helps-nyuv2"
+"""A class for each pixel again, of three seeds and few rows: it is in no table."""
 FEW = "even-crema-d-votes-few"
 """CREMA-D with fewer actors to learn from, where five seeds cannot tell."""
 DIGITS = "hurts-grid-digits-10db"
@@ -94,6 +96,11 @@ def validated(case: str, row: str) -> str:
     return f"{loss(read(case), row):.3f}"
 
 
+def validated_score(case: str, row: str) -> str:
+    """Return the validation score of the same."""
+    return f"{_chosen(read(case), row).score:.1f}"
+
+
 def open_share(case: str, modality: str) -> str:
     """Return how many of a modality's channels the joint network of ours leaves open, percent."""
     return f"{interval([run.kept[modality] for run in read(case).rows()[OURS]]).mean:.0f}"
@@ -113,10 +120,10 @@ def times() -> str:
 
 def loss(results: Results, row: str) -> float:
     """Return the validation loss of a row on the tuning seed, with the better of its rates."""
-    (loss,) = (trial.loss for trial in results.trials if trial.row == row and trial.chosen)
-    if loss is None:
+    found = _chosen(results, row).loss
+    if found is None:
         raise ValueError(f"the trial of {row!r} that was chosen failed.")
-    return loss
+    return found
 
 
 def seeds() -> str:
@@ -188,6 +195,11 @@ def _gains(part: Collection[Results]) -> list[list[str]]:
         ["*time over concatenation of equal time*", *(f"{_times(results):.1f}" for results in part)],
         ["*parameters over concatenation*", *(f"{cost(results, OURS).parameters:.1f}" for results in part)],
     ]
+
+
+def _chosen(results: Results, row: str) -> Trial:
+    (found,) = (trial for trial in results.trials if trial.row == row and trial.chosen)
+    return found
 
 
 def _gain(results: Results, base: str = "") -> str:
