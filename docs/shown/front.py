@@ -68,7 +68,11 @@ def claims() -> None:
     )
     rooms = read(ROOMS).rows()
     lost = paired_difference(rooms[OURS], rooms["concatenation"])
-    claim(f"on NYUv2 by {-lost.mean:.1f}", verdict(lost) == "worse", f"by {-lost.mean:.1f} points" in readme)
+    claim(
+        f"on NYUv2 by {-lost.mean:.1f}",
+        verdict(lost) == "worse",
+        f"by {-lost.mean:.1f} points" in " ".join(readme.split()),
+    )
     claim("three channels in ten", 65 < fmean(run.kept["sound"] for run in noisy.rows()[OURS]) < 75)
     depth = read("hurts-utd-depth-skeleton").rows()[OURS]
     claim("none of the depth that hurts", all(run.kept["depth"] > 99 for run in depth))
