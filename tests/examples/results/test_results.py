@@ -21,7 +21,7 @@ SHIPPED = ROOT / "examples" / "results"
 OF_COMPARISONS = sorted(
     {*SHIPPED.rglob("*.json")}
     - {*SHIPPED.glob("probes-*"), *SHIPPED.rglob("*-sizes.json")}
-    - {SHIPPED / f"{name}.json" for name in ("people", "zeta")}
+    - {SHIPPED / f"{name}.json" for name in ("people", "zeta", "zeta-held-out")}
 )
 
 
