@@ -8,7 +8,7 @@ from PIL import Image
 
 from docs.shown.claims import claim
 from docs.shown.page import score
-from docs.shown.study.alone_first import APART, FIELDS, HURTS, LONG, OURS, ROOMS, ROWS, UNSEEN, cases
+from docs.shown.study.alone_first import APART, FIELDS, HURTS, LONG, OURS, ROOMS, ROWS, UNSEEN, cases, times
 from docs.shown.study.cases import plain, read
 from examples.results import Interval, Results
 from examples.results.figures.cases import over_best_alone
@@ -66,6 +66,7 @@ def claims() -> None:
         "three times the parameters",
         *(2.9 < cost(each, OURS).parameters < 3.3 for each in cases().values()),
     )
+    claim(f"{times()} equal time", f"{times()} *equal time*" in readme)
     rooms = read(ROOMS).rows()
     lost = paired_difference(rooms[OURS], rooms["concatenation"])
     claim(

@@ -81,8 +81,13 @@ def claims() -> None:
     claim("what does no harm stays open", _zeta("unique", 0) > 0.4)
     ranks = [
         findings.zeta_with_dial(found, "unique", weight)
-        for found, weight in ((results(), 0.0), (zeta.results(), 1e-3))
+        for found, weight in ((results(), 0.0), (zeta.results(), zeta.lambda_of("middle")))
     ]
     claim("worse than with a penalty", ranks[0] < ranks[1] - 0.2)
     for place in (0, -1):
         claim("the unit matters less", _zeta("scale", place) > zeta.height("scale", place) + 0.2)
+    spreads = [
+        fmean(findings.spread_over_seeds(found, dial, weight) for dial in found.dials)
+        for found, weight in ((results(), 0.0), (zeta.results(), zeta.lambda_of("middle")))
+    ]
+    claim("seeds differ more", spreads[0] > spreads[1])

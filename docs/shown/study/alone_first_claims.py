@@ -27,7 +27,7 @@ from docs.shown.study.alone_first import (
 from docs.shown.study.cases import plain, read
 from docs.shown.study.start import start_claims
 from examples.results import Results, interval
-from examples.results.rows import best_alone, chosen, mean_score
+from examples.results.rows import against, best_alone, chosen, mean_score
 
 JOINED = ("concatenation", LONGER, LONG)
 CLEAN = "helps-grid-clean"
@@ -108,7 +108,10 @@ def _fields() -> None:
         claim(f"worse than concatenation: {row}", compared(fields, row, "concatenation") == "worse")
     for base, how in (("nir", "better"), ("concatenation", "even"), (LONG, "even"), (APART, "better")):
         claim(f"ours is {how} against {base}", compared(fields, OURS, base) == how)
+    gained = against(fields, OURS, APART)
+    claim("it lost four points on CWFID without", gained is not None and round(gained.mean) == 4)
     rooms = read(ROOMS)
+    claim("depth is worth more than color there too", compared(rooms, "depth", "color") == "better")
     for base, how in (("depth", "better"), ("concatenation", "worse"), (APART, "better")):
         claim(f"on NYUv2 ours is {how} against {base}", compared(rooms, OURS, base) == how)
     for results in (fields, rooms):

@@ -10,6 +10,7 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, Dataset
 
 import maskfusion as mf
+from tests.support.trainers import QUIET
 
 lightning = pytest.importorskip("lightning.pytorch")
 transformers = pytest.importorskip("transformers")
@@ -18,11 +19,8 @@ from maskfusion.integrations.lightning import ComplementarityCallback as ForLigh
 from maskfusion.integrations.transformers import ComplementarityCallback as ForTransformers
 
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:The .*_dataloader. does not have many workers"),
-    pytest.mark.filterwarnings("ignore:GPU available but not used"),
-    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning"),
+    *QUIET,
+    pytest.mark.filterwarnings("ignore:The .predict_dataloader. does not have many workers"),
 ]
 BATCH, RATE, EPOCHS, PENALTY = 8, 0.01, 6, 1e-3
 TOWER = {

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset, TensorDataset
 
 import maskfusion as mf
+from tests.support.trainers import QUIET
 
 lightning = pytest.importorskip("lightning.pytorch")
 transformers = pytest.importorskip("transformers")
@@ -18,13 +19,7 @@ pytest.importorskip("accelerate")
 from maskfusion.integrations.lightning import ComplementarityCallback as ForLightning
 from maskfusion.integrations.transformers import ComplementarityCallback as ForTransformers
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:The .train_dataloader. does not have many workers"),
-    pytest.mark.filterwarnings("ignore:GPU available but not used"),
-    pytest.mark.filterwarnings("ignore:.isinstance.treespec, LeafSpec.:FutureWarning"),
-    pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
-    pytest.mark.filterwarnings("ignore:.*lr_scheduler.step.*:UserWarning"),
-]
+pytestmark = QUIET
 STEPS = 4
 
 
