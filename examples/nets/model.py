@@ -134,7 +134,7 @@ class FusionModel(nn.Module):
             together: Whether one of all modalities is among them, besides one of each alone.
         """
         names = [*self.channels, *([TOGETHER] if together else [])]
-        self.pool = LogarithmicPool([JOINT, *names])
+        self.pool = LogarithmicPool([JOINT, *names], allow_missing=False)
         self.experts = nn.ModuleDict({name: self._make_expert(name) for name in names})
         self._rest(self.experts)
 
@@ -142,7 +142,7 @@ class FusionModel(nn.Module):
         """Give every modality a head of its own, and pool these in evaluation; there is no joint head any more."""
         self.add_unimodal_heads()
         self.head = nn.Identity()
-        self.pool = LogarithmicPool(self.channels)
+        self.pool = LogarithmicPool(self.channels, allow_missing=False)
 
     def rest_encoders(self) -> None:
         """Let the encoders learn no more: neither weights nor running statistics."""

@@ -57,7 +57,7 @@ def answer(results: Results, worth: "Mapping[str, Contributions]") -> Answer:
         f"{base} alone {_mean(comparable[best]):.1f}{_PERCENT}, {_points(difference)}"
     )
     masked = next((name for name, runs in fused.items() if _penalised(name, runs, results)), None)
-    cured = next((name for name, runs in fused.items() if runs[0].method == _CURE), None)
+    *_, cured = None, *(name for name, runs in fused.items() if runs[0].method == _CURE)
     others = {"with the mask": masked, "alone first, then joined and pooled": cured}
     second = [
         f"{words}, in row {name}, {_mean(fused[name]):.1f}{_PERCENT}, "

@@ -16,7 +16,7 @@ from maskfusion._typing import Float, Int
 from maskfusion.training.pool_fit import expect_scores, expect_target, fitted
 
 MOST = 8
-"""Heads of one pool: it is fitted for every set of them, and there are 255 sets of 8."""
+"""Heads of one pool that may be missing: it is fitted for every set of them, and there are 255 sets of 8."""
 
 
 class LogarithmicPool(LastingState):
@@ -28,12 +28,13 @@ class LogarithmicPool(LastingState):
     finds the weights. Their sum is not fixed, so they also set the temperature of the pool. Before ``fit`` all are equal and their sum is 1.
 
     A head may be missing at prediction, for example with its modality: ``fit`` also finds weights for every smaller set of
-    heads, and the prediction then uses those.
+    heads, and the prediction then uses those. Where none ever is, ``allow_missing=False`` saves most of the fit.
 
     The weights are buffers, not parameters. In the forward pass gradients go to the scores, and NaN in the scores goes to the output.
 
     Args:
-        heads: Names of the heads, at most 8.
+        heads: Names of the heads, at most 8 where they may be missing.
+        allow_missing: Whether heads may be missing at prediction.
         process_group: Processes whose validation outputs are fitted together, where there are several; None for all.
 
     Shape:
@@ -61,11 +62,18 @@ class LogarithmicPool(LastingState):
     spread: Tensor
     fitted_on: Tensor
 
-    def __init__(self, heads: Iterable[str], *, process_group: dist.ProcessGroup | None = None) -> None:
+    def __init__(
+        self,
+        heads: Iterable[str],
+        *,
+        allow_missing: bool = True,
+        process_group: dist.ProcessGroup | None = None,
+    ) -> None:
         super().__init__()
-        self.heads = _expect_heads(heads)
+        self.heads = _expect_heads(heads, allow_missing)
+        self.allow_missing = allow_missing
         self._processes = Processes(process_group)
-        sets = 2 ** len(self.heads) - 1
+        sets = 2 ** len(self.heads) - 1 if allow_missing else 1
         self.register_buffer("weight", torch.empty(sets, len(self.heads), dtype=torch.float32))
         self.register_buffer("spread", torch.empty(len(self.heads), dtype=torch.float32))
         self.register_buffer("fitted_on", torch.empty((), dtype=torch.float32))
@@ -78,6 +86,7 @@ class LogarithmicPool(LastingState):
         target: Int[Tensor, "batch *spatial"],
         *,
         ridge: float = 0.01,
+        balanced: bool = False,
         ignore_index: int = -100,
     ) -> "LogarithmicPool":
         r"""Fit the weights to the scores of all heads on validation samples, which no head should have been trained on.
@@ -87,13 +96,19 @@ class LogarithmicPool(LastingState):
         n counts samples and i the pixels of one, where there are several.
         :math:`a_k` is the weight of head k in a pool of its own, fitted first with :math:`a = 1`. It is the head's inverse temperature, so the
         ridge pulls towards an equal vote of calibrated heads, however confident each is. The problem is convex, and Newton's method solves
-        it in float64, in pieces that keep memory small. Under ``torch.distributed`` every process calls this, each with its own part of the
-        validation data, and all get the same weights.
+        it in float64, in pieces that keep memory small.
+
+        With ``balanced`` every class that occurs counts the same, however many targets it has: for a score that does so too, as mean IoU and
+        balanced accuracy do. The sum of the weights, which changes no predicted class, is then fitted to all targets as they are, so that the
+        probabilities stay calibrated.
+
+        Under ``torch.distributed`` every process calls this, each with its own part of the validation data, and all get the same weights.
 
         Args:
             scores: Scores of every head, as in a call.
             target: Classes, each in [0, classes).
             ridge: Strength of the pull towards equal weights, r, against the loss of one sample; it matters when there are few.
+            balanced: Whether every class counts the same, rather than every target.
             ignore_index: Target value to leave out.
 
         Returns:
@@ -108,15 +123,20 @@ class LogarithmicPool(LastingState):
         ignore_index = expect_int("ignore_index", ignore_index)
         given = self._given(scores)
         if missing := [name for name in self.heads if name not in given]:
-            raise ValueError(
-                f"`scores` lacks {missing}: a fit needs every head. Only at prediction may one be missing."
-            )
+            raise ValueError(f"`scores` lacks {missing}: a fit needs every head.")
         expect_target(given, target, ignore_index)
         sets = self._sets()
         rows, spread, count = fitted(
-            list(given.values()), target, sets, ridge, ignore_index, self._processes.summed
+            list(given.values()),
+            target,
+            sets,
+            self._processes.summed,
+            ridge=ridge,
+            balanced=balanced,
+            ignore_index=ignore_index,
         )
-        for row, heads, weights in zip(self.weight, sets, rows, strict=True):
+        kept = slice(-len(self.weight), None)
+        for row, heads, weights in zip(self.weight, sets[kept], rows[kept], strict=True):
             row[heads] = len(heads) * weights.to(row)
         self.spread.copy_(spread)
         self.fitted_on.fill_(count)
@@ -132,10 +152,15 @@ class LogarithmicPool(LastingState):
             scores: Scores by head. A head that is missing, or None, is left out of the pool.
         """
         given = self._given(scores)
+        if not self.allow_missing and (missing := [name for name in self.heads if name not in given]):
+            raise ValueError(
+                f"`scores` lacks {missing}: this pool was made with `allow_missing=False`. Make and fit one without that."
+            )
         dtype = reduce(torch.promote_types, (each.dtype for each in given.values()))
         within = torch.promote_types(dtype, torch.float32)
         places = [self.heads.index(name) for name in given]
-        weight = self.weight[sum(1 << place for place in places) - 1].to(within) / len(places)
+        row = sum(1 << place for place in places) - 1 if self.allow_missing else 0
+        weight = self.weight[row].to(within) / len(places)
         mixed = [
             weight[place] * each.log_softmax(1, within)
             for place, each in zip(places, given.values(), strict=True)
@@ -174,9 +199,12 @@ class LogarithmicPool(LastingState):
         return "\n".join([*lines, f"fitted on {self.fitted_on:,.0f}" if self.fitted_on else "not fitted"])
 
     def _sets(self) -> list[list[int]]:
-        """Places of the heads in each set, in the order of the rows: the bits of the row's number, from 1."""
+        """Places of the heads in each set: all sets in the order of the rows, the bits of a row's number from 1; else each head, and all."""
         places = range(len(self.heads))
-        return [[place for place in places if row >> place & 1] for row in range(1, 2 ** len(self.heads))]
+        if self.allow_missing:
+            return [[place for place in places if row >> place & 1] for row in range(1, 2 ** len(places))]
+        alone = [[place] for place in places]
+        return [*alone, list(places)] if len(alone) > 1 else alone
 
     def _given(self, scores: Mapping[str, Tensor | None]) -> dict[str, Tensor]:
         """The scores of the heads that are there, in the order of the pool."""
@@ -192,7 +220,7 @@ class LogarithmicPool(LastingState):
         return given
 
 
-def _expect_heads(heads: object) -> tuple[str, ...]:
+def _expect_heads(heads: object, allow_missing: bool) -> tuple[str, ...]:
     rule = 'must name the heads, as in ["joint", "video", "sound"]'
     if isinstance(heads, str) or not isinstance(heads, Iterable):
         raise TypeError(f"`heads` (={heads!r}) {rule}.")
@@ -201,9 +229,9 @@ def _expect_heads(heads: object) -> tuple[str, ...]:
         raise TypeError(f"`heads` (={list(names)!r}) {rule}: names are strings.")
     if not names or len(set(names)) < len(names):
         raise ValueError(f"`heads` (={list(names)!r}) {rule}: at least one, each once.")
-    if len(names) > MOST:
+    if allow_missing and len(names) > MOST:
         raise ValueError(
-            f"`heads` (={list(names)!r}) must be {MOST} at most, since each set of them has weights of its own. Pool some of them first: what "
-            f"a pool returns are scores for another."
+            f"`heads` (={list(names)!r}) must be {MOST} at most, since each set of them has weights of its own. If none is ever missing, pass "
+            f"`allow_missing=False`."
         )
     return names

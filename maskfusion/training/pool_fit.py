@@ -1,6 +1,7 @@
 """The weights of a logarithmic pool: a convex problem in as many unknowns as there are heads."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -17,6 +18,8 @@ EDGE = 1e-6
 
 Summed = Callable[..., tuple[Tensor, ...]]
 """Tensors -> their sums over all processes."""
+Pieces = Callable[[], Iterator[tuple[Tensor, Tensor]]]
+"""Goes once through scores and targets, some samples at a time."""
 
 
 class Bowl(NamedTuple):
@@ -31,9 +34,11 @@ def fitted(
     scores: Sequence[Tensor],
     target: Tensor,
     sets: Sequence[Sequence[int]],
-    ridge: float,
-    ignore_index: int,
     summed: Summed,
+    *,
+    ridge: float,
+    balanced: bool,
+    ignore_index: int,
 ) -> tuple[list[Tensor], Float[Tensor, " heads"], int]:
     """The weights of the pool of each set of heads, the spread of each head's log-probabilities, and how many targets there were.
 
@@ -45,13 +50,10 @@ def fitted(
         raise ValueError(
             f"`target` has nothing to fit on: it is empty, or all of it is `ignore_index` (={ignore_index})."
         )
-    alone = torch.ones(len(scores), dtype=torch.float64, device=target.device)
-    rows = []
-    for heads in sets:
-        chosen, scale = [scores[head] for head in heads], alone[list(heads)]
 
-        def bowl(weight: Tensor, chosen: Sequence[Tensor] = chosen, scale: Tensor = scale) -> Bowl:
-            sums = summed(*_sums(weight * scale, _pieces(chosen, target, ignore_index)))
+    def solved(pieces: Pieces, scale: Tensor, importance: Tensor) -> Tensor:
+        def bowl(weight: Tensor) -> Bowl:
+            sums = summed(*_sums(weight * scale, importance, pieces()))
             height, slope, curvature = (each / samples for each in sums)
             slope, curvature = scale * slope, scale * curvature * scale[:, None]
             away = weight - 1 / len(weight)
@@ -61,9 +63,23 @@ def fitted(
                 curvature + ridge * torch.eye(len(weight)).to(curvature),
             )
 
-        row = scale * lowest(bowl, torch.full_like(scale, 1 / len(heads)))
+        return scale * lowest(bowl, torch.full_like(scale, 1 / len(scale)))
+
+    alike = torch.ones(scores[0].shape[1], dtype=torch.float64, device=target.device)
+    (classes,) = summed(torch.bincount(target[kept], minlength=len(alike)))
+    rarity = torch.where(classes > 0, count / (classes.clamp(min=1) * (classes > 0).sum()), 0.0)
+    importance = rarity.to(alike) if balanced else alike
+    alone = alike.new_ones(len(scores))
+    rows = []
+    for heads in sets:
+        pieces = partial(_pieces, [scores[head] for head in heads], target, ignore_index)
         if len(heads) == 1:
+            row = solved(pieces, alike[:1], alike)
             alone[heads[0]] = row[0]
+        else:
+            row = solved(pieces, alone[list(heads)], importance)
+            if balanced:
+                row = row * solved(partial(_pooled, row, pieces), alike[:1], alike)
         rows.append(row)
     squares = torch.stack(
         [
@@ -107,20 +123,29 @@ def _halved(
         step = step / 2
 
 
-def _sums(weight: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor, Tensor]:
-    """Negative log-likelihood of all targets, its gradient and its Hessian."""
+def _sums(
+    weight: Tensor, importance: Tensor, pieces: Iterator[tuple[Tensor, Tensor]]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Negative log-likelihood of all targets, its gradient and its Hessian, each target as important as its class."""
     height = weight.new_zeros(())
     slope = torch.zeros_like(weight)
     curvature = weight.new_zeros(len(weight), len(weight))
     for chosen, target in pieces:
+        counts = importance[target]
         pooled = torch.tensordot(weight, chosen, 1).log_softmax(0)
         share = pooled.exp()
         mean = (chosen * share).sum(1)
-        height -= pooled.gather(0, target[None]).sum()
-        slope += (mean - chosen.gather(1, target.expand(len(weight), 1, -1)).squeeze(1)).sum(1)
-        around = ((chosen - mean[:, None]) * share.sqrt()).flatten(1)
+        height -= (pooled.gather(0, target[None]) * counts).sum()
+        slope += ((mean - chosen.gather(1, target.expand(len(weight), 1, -1)).squeeze(1)) * counts).sum(1)
+        around = ((chosen - mean[:, None]) * (share * counts).sqrt()).flatten(1)
         curvature += around @ around.T
     return height, slope, curvature
+
+
+def _pooled(weight: Tensor, pieces: Pieces) -> Iterator[tuple[Tensor, Tensor]]:
+    """The pool of all heads, as one head."""
+    for chosen, target in pieces():
+        yield torch.tensordot(weight, chosen, 1)[None], target
 
 
 def _pieces(

@@ -19,14 +19,18 @@ def pool_of_unequal_parts(world: Any) -> None:
         for name, known in (("a", 2.0), ("b", 0.5))
     }
     here = slice(0, 21) if world.rank == 0 else slice(21, 30)
-    pool = mf.LogarithmicPool(scores).fit({name: each[here] for name, each in scores.items()}, target[here])
-    reference = mf.LogarithmicPool(scores, process_group=world.alone).fit(scores, target)
-    for name, value in pool.state_dict().items():
-        first, second = world.everywhere(value)
-        assert torch.equal(first, second), f"{name} differs between ranks"
-        torch.testing.assert_close(
-            value, reference.state_dict()[name], msg=f"{name} is not that of one process"
+    part = {name: each[here] for name, each in scores.items()}
+    for balanced in (False, True):
+        pool = mf.LogarithmicPool(scores).fit(part, target[here], balanced=balanced)
+        reference = mf.LogarithmicPool(scores, process_group=world.alone).fit(
+            scores, target, balanced=balanced
         )
+        for name, value in pool.state_dict().items():
+            first, second = world.everywhere(value)
+            assert torch.equal(first, second), f"{name} differs between ranks"
+            torch.testing.assert_close(
+                value, reference.state_dict()[name], msg=f"{name} is not that of one process"
+            )
 
 
 def pool_where_one_rank_has_nothing(world: Any) -> None:

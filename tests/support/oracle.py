@@ -22,12 +22,12 @@ def reconstruction(inputs: Mapping[str, Array], outputs: Mapping[str, Array]) ->
     return sum(square_error(inputs[name], outputs[name]) for name in inputs)
 
 
-def cross_entropy(scores: Array, labels: Sequence[int]) -> float:
-    """Eq. 4, averaged over the batch."""
+def cross_entropy(scores: Array, labels: Sequence[int], counts: Sequence[float] | None = None) -> float:
+    """Eq. 4, averaged over the batch, each sample counted so often."""
     total = 0.0
-    for row, label in zip(scores, labels, strict=True):
+    for row, label, count in zip(scores, labels, counts or [1.0] * len(labels), strict=True):
         top = max(row)
-        total -= row[label] - top - math.log(sum(math.exp(value - top) for value in row))
+        total -= count * (row[label] - top - math.log(sum(math.exp(value - top) for value in row)))
     return total / len(labels)
 
 
@@ -126,9 +126,19 @@ def pooled(weights: Sequence[float], scores: Sequence[Array]) -> Array:
     return np.array([row - total for row, total in zip(mixed, sums, strict=True)])
 
 
+def balanced(labels: Sequence[int]) -> list[float]:
+    """How often each sample counts if each class that occurs is to count the same, on average once."""
+    classes = set(labels)
+    return [len(labels) / (len(classes) * list(labels).count(label)) for label in labels]
+
+
 def pool_objective(
-    weights: Sequence[float], scores: Sequence[Array], labels: Sequence[int], ridge: float
+    weights: Sequence[float],
+    scores: Sequence[Array],
+    labels: Sequence[int],
+    ridge: float,
+    counts: Sequence[float] | None = None,
 ) -> float:
     """What the weights of a pool make small: mean negative log-likelihood, and the pull towards equal weights."""
     pull = sum((weight - 1 / len(weights)) ** 2 for weight in weights)
-    return cross_entropy(pooled(weights, scores), labels) + ridge / 2 * pull
+    return cross_entropy(pooled(weights, scores), labels, counts) + ridge / 2 * pull

@@ -88,6 +88,7 @@ def test_the_cure_has_its_numbers_too():
         *unimodal("image", 80.0, 82.0),
         *fused("both", 70.0, 74.0),
         *fused("masked", 82.0, 84.0, method="complementary_mask"),
+        *fused("without one part", 83.0, 85.0, method="alone_joined_pooled"),
         *fused("cured", 85.0, 87.0, method="alone_joined_pooled"),
     ]
     words = answer(results(*runs), {}).sentence.replace("\N{NO-BREAK SPACE}", " ")

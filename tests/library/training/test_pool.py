@@ -38,14 +38,16 @@ def calibrated(pool: mf.LogarithmicPool, scores: dict[str, Tensor]) -> list[np.n
     return [array(pool({name: each})) for name, each in scores.items()]
 
 
-def lowest(scores: list[np.ndarray], target: Tensor, ridge: float) -> np.ndarray:
+def lowest(
+    scores: list[np.ndarray], target: Tensor, ridge: float, counts: list[float] | None = None
+) -> np.ndarray:
     """The weights that another solver finds, from several starts."""
     heads = len(scores)
     found = [
         minimize(
             oracle.pool_objective,
             start,
-            (scores, target.tolist(), ridge),
+            (scores, target.tolist(), ridge, counts),
             method="L-BFGS-B",
             bounds=[(0, None)] * heads,
             options={"ftol": 1e-15, "gtol": 1e-9},
@@ -80,6 +82,76 @@ def test_every_set_of_heads_has_the_weights_of_the_convex_problem(seed, strength
             wanted = oracle.pooled(lowest(chosen, target, ridge), chosen)
             got = pool({name: scores[name] for name in heads})
             close(got, torch.from_numpy(wanted).float(), atol=2e-3, rtol=2e-3)
+
+
+@given(
+    seed=st.integers(0, 10_000),
+    strength=st.lists(st.floats(-1, 4), min_size=2, max_size=3),
+    ridge=st.sampled_from([1e-3, 1e-2, 1.0]),
+)
+def test_balanced_weights_are_those_of_the_problem_where_classes_count_the_same(
+    seed, strength, ridge
+) -> None:
+    scores, target = draw(seed, 20, strength=tuple(strength))
+    target[target == 1] = 0  # one class is twice as frequent, one absent
+    pool = mf.LogarithmicPool(scores).fit(scores, target, ridge=ridge, balanced=True)
+    plain = mf.LogarithmicPool(scores).fit(scores, target, ridge=ridge)
+    for name, each in scores.items():
+        close(pool({name: each}), plain({name: each}))
+    chosen = calibrated(plain, scores)
+    weights = lowest(chosen, target, ridge, oracle.balanced(target.tolist()))
+    mixed = oracle.pooled(weights, chosen)
+    (temperature,) = lowest([mixed], target, ridge)
+    wanted = torch.from_numpy(oracle.pooled([temperature], [mixed])).float()
+    close(pool(scores), wanted, atol=2e-3, rtol=2e-3)
+
+
+def test_balanced_is_as_if_the_samples_of_rare_classes_were_there_more_often() -> None:
+    scores, target = draw(16, 400)
+    rare = torch.randperm(400, generator=torch.Generator().manual_seed(0))
+    kept = torch.cat([rare[target[rare] == c][:count] for c, count in enumerate((80, 40, 20, 10))])
+    some, few = {name: each[kept] for name, each in scores.items()}, target[kept]
+    often = kept.repeat_interleave(80 // few.bincount()[few])
+    settings = {"ridge": 1e-8}
+    balanced = mf.LogarithmicPool(scores).fit(some, few, balanced=True, **settings)
+    alike = mf.LogarithmicPool(scores).fit(
+        {name: each[often] for name, each in scores.items()}, target[often], **settings
+    )
+    plain = mf.LogarithmicPool(scores).fit(some, few, **settings)
+    one, other, third = (
+        torch.tensor(list(pool.weights.values())) / sum(pool.weights.values())
+        for pool in (balanced, alike, plain)
+    )
+    close(one, other, atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(one, third, atol=1e-2)
+    assert cross_entropy(balanced(some), few) < cross_entropy(alike(some), few), (
+        "probabilities stay those of all"
+    )
+
+
+def test_where_no_head_may_be_missing_the_pool_of_all_is_the_same_and_smaller() -> None:
+    scores, target = draw(17, strength=(3.0, 1.5, 0.0, 1.0))
+    every = mf.LogarithmicPool(scores).fit(scores, target)
+    pool = mf.LogarithmicPool(scores, allow_missing=False).fit(scores, target)
+    assert (pool.weights, pool.shares) == (every.weights, every.shares)
+    assert torch.equal(pool(scores), every(scores))
+    assert (len(pool.weight), len(every.weight)) == (1, 15)
+    one = {"a": scores["a"]}
+    assert torch.equal(
+        mf.LogarithmicPool(one, allow_missing=False).fit(one, target)(one),
+        mf.LogarithmicPool(one).fit(one, target)(one),
+    )
+
+
+def test_where_no_head_may_be_missing_there_is_any_number() -> None:
+    generator = torch.Generator().manual_seed(0)
+    target = torch.randint(CLASSES, (300,), generator=generator)
+    right = nn.functional.one_hot(target, CLASSES)
+    scores = {f"{place}": 0.5 * right + torch.randn(300, CLASSES, generator=generator) for place in range(20)}
+    pool = mf.LogarithmicPool(scores, allow_missing=False).fit(scores, target)
+    best = min(cross_entropy(each, target) for each in scores.values())
+    assert cross_entropy(pool(scores), target) < best - 0.2
+    assert sum(pool.shares.values()) == pytest.approx(1)
 
 
 @given(seed=st.integers(0, 10_000), strength=st.lists(st.floats(-1, 4), min_size=2, max_size=4))

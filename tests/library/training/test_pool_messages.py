@@ -40,8 +40,8 @@ HEADS: list[Case] = [
         lambda: mf.LogarithmicPool("abcdefghi".replace("", " ").split()),
         ValueError,
         (
-            "`heads` (=['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']) must be 8 at most, since each set of them has weights of its own. Pool some "
-            "of them first: what a pool returns are scores for another."
+            "`heads` (=['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i']) must be 8 at most, since each set of them has weights of its own. If none is "
+            "ever missing, pass `allow_missing=False`."
         ),
     ),
 ]
@@ -54,6 +54,11 @@ CALL: list[Case] = [
     ),
     (lambda: pool()({}), ValueError, "`scores` has none of the heads ['a', 'b']; it must have one."),
     (lambda: pool()({"a": None}), ValueError, "`scores` has none of the heads ['a', 'b']; it must have one."),
+    (
+        lambda: mf.LogarithmicPool(["a", "b", "c"], allow_missing=False)({"b": S, "c": None}),
+        ValueError,
+        "`scores` lacks ['a', 'c']: this pool was made with `allow_missing=False`. Make and fit one without that.",
+    ),
     (lambda: pool()({"a": [1.0]}), TypeError, "`scores['a']` must be a tensor, got list."),
     (
         lambda: pool()({"a": S.long()}),
@@ -83,7 +88,7 @@ FIT: list[Case] = [
     (
         lambda: pool().fit({"a": S}, Y),
         ValueError,
-        "`scores` lacks ['b']: a fit needs every head. Only at prediction may one be missing.",
+        "`scores` lacks ['b']: a fit needs every head.",
     ),
     (lambda: fit(b=None), ValueError, "`scores` lacks ['b']"),
     (
