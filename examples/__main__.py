@@ -1,4 +1,4 @@
-"""The command line: ``python -m examples compare | train | show | data check | report | probe | people | transfer | zeta | compact | trade``."""
+"""The command line: ``python -m examples compare | train | show | data check | report | probe | people | pools | transfer | zeta | compact | trade``."""
 
 import shlex
 import sys
@@ -19,6 +19,7 @@ COMMANDS = {
     "data": "Look at the files of a data set before anything waits for them.",
     "probe": "Ask the channels of trained runs what they know, Table 5.",
     "people": "Hold trained runs of CREMA-D's voices and votes on faces against what people know.",
+    "pools": "Pool the heads of trained runs in other ways: without some, with other weights.",
     "transfer": "Train rows from the weights of runs on other data, and from scratch, Table 6.",
     "zeta": "Turn the dials of made-up data, and see what zeta makes of it.",
     "compact": "Make the network of a trained run smaller, without its closed channels.",

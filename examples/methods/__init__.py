@@ -19,6 +19,7 @@ from examples.methods.pruned import Pruned
 from examples.methods.steered_mask import SteeredMask
 from examples.methods.uniform_losses import MaskedUniformLosses, UniformLosses
 from examples.methods.unimodal import MaskedUnimodal, Unimodal
+from examples.methods.validated_mask import ValidatedMask
 from examples.methods.weakest_first import WeakestFirst
 from examples.typed import build
 
@@ -42,6 +43,7 @@ METHODS: dict[str, type[Method]] = {
     "joined": Joined,
     "joined_pooled": JoinedPooled,
     "alone_joined_pooled": AloneJoinedPooled,
+    "alone_validated_pooled": ValidatedMask,
     "steered_mask": SteeredMask,
     "pruned": Pruned,
 }

@@ -144,7 +144,7 @@ class AloneJoinedPooled(JoinedPooled, MaskedFusion):
 
 @torch.no_grad()
 def fit_pool(model: FusionModel, validation: Iterable[Batch], *, ridge: float) -> None:
-    """Fit the pool of a network on a validation part.
+    """Fit the pool of a network on a validation part; where pixels are scored every class counts the same, as in mIoU.
 
     Args:
         model: Network with a pool, in evaluation mode.
@@ -161,6 +161,6 @@ def fit_pool(model: FusionModel, validation: Iterable[Batch], *, ridge: float) -
         for name, values in scores.items():
             values.append(said[name])
         targets.append(batch.target)
-    model.pool.fit(
-        {name: torch.cat(values) for name, values in scores.items()}, torch.cat(targets), ridge=ridge
-    )
+    target = torch.cat(targets)
+    heads = {name: torch.cat(values) for name, values in scores.items()}
+    model.pool.fit(heads, target, ridge=ridge, balanced=target.ndim > 1)

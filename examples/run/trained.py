@@ -85,6 +85,11 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
     data = loaded(recipe.data, place, seed=plan["seed"], options=recipe.data_options)
     data = data.select(method.inputs(list(data.modalities)))
     checkpoint: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        model = network_of(checkpoint, method, data, recipe.network, quantise=setting.quantise)
+    except RuntimeError as error:
+        why = " ".join(str(error).split())
+        raise UserError(f"'{path}' was trained by another version; its weights do not fit: {why}") from error
     return Trained(
         folder=folder,
         row=plan["row"],
@@ -93,7 +98,7 @@ def load_trained(folder: RunFolder, place: Place) -> Trained:
         versions=plan["versions"],
         data=data,
         method=method,
-        model=network_of(checkpoint, method, data, recipe.network, quantise=setting.quantise),
+        model=model,
         epochs=read_records(checkpoint) if result is None else result.epochs,
         result=result,
     )

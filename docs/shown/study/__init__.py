@@ -10,8 +10,6 @@ from docs.shown.study.alone_first import (
     seeds,
     times,
     unseen,
-    validated,
-    validated_score,
     what_stays_open,
 )
 from docs.shown.study.alone_first_claims import joining_claims
@@ -20,6 +18,7 @@ from docs.shown.study.claims import claims
 from docs.shown.study.mask import parts, resnet, sweep, zetas
 from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
 from docs.shown.study.start import same_encoders, same_score
+from docs.shown.study.tried import one_missing, other_masks, other_pool, other_pools
 from docs.shown.study.vote import confirmed, decided
 
 __all__ = [
@@ -36,7 +35,11 @@ __all__ = [
     "joining_claims",
     "missed",
     "of_thirty",
+    "one_missing",
     "open_share",
+    "other_masks",
+    "other_pool",
+    "other_pools",
     "ours_against",
     "over",
     "parts",
@@ -53,8 +56,6 @@ __all__ = [
     "swept_seeds",
     "times",
     "unseen",
-    "validated",
-    "validated_score",
     "what_stays_open",
     "zetas",
 ]

@@ -6,7 +6,7 @@ from statistics import median
 
 from docs.shown.page import NOTHING, compared, draw, marked, points, say, score, table
 from docs.shown.study.cases import plain, read
-from examples.results import Results, Trial, interval
+from examples.results import Results, interval
 from examples.results.figures.cases import over_best_alone
 from examples.results.rows import against, alone, best_alone, cost, mean_score
 
@@ -91,16 +91,6 @@ def reached(case: str, row: str) -> str:
     return f"{mean_score(read(case).rows()[row]).mean:.1f}"
 
 
-def validated(case: str, row: str) -> str:
-    """Return the validation loss of a row on the tuning seed, with the better of its rates."""
-    return f"{loss(read(case), row):.3f}"
-
-
-def validated_score(case: str, row: str) -> str:
-    """Return the validation score of the same."""
-    return f"{_chosen(read(case), row).score:.1f}"
-
-
 def open_share(case: str, modality: str) -> str:
     """Return how many of a modality's channels the joint network of ours leaves open, percent."""
     return f"{interval([run.kept[modality] for run in read(case).rows()[OURS]]).mean:.0f}"
@@ -116,14 +106,6 @@ def times() -> str:
     """Return how many times as long ours takes as concatenation of equal time, the least and the most of all cases."""
     found = [_times(results) for results in cases().values()]
     return f"{min(found):.1f} to {max(found):.1f} times"
-
-
-def loss(results: Results, row: str) -> float:
-    """Return the validation loss of a row on the tuning seed, with the better of its rates."""
-    found = _chosen(results, row).loss
-    if found is None:
-        raise ValueError(f"the trial of {row!r} that was chosen failed.")
-    return found
 
 
 def seeds() -> str:
@@ -195,11 +177,6 @@ def _gains(part: Collection[Results]) -> list[list[str]]:
         ["*time over concatenation of equal time*", *(f"{_times(results):.1f}" for results in part)],
         ["*parameters over concatenation*", *(f"{cost(results, OURS).parameters:.1f}" for results in part)],
     ]
-
-
-def _chosen(results: Results, row: str) -> Trial:
-    (found,) = (trial for trial in results.trials if trial.row == row and trial.chosen)
-    return found
 
 
 def _gain(results: Results, base: str = "") -> str:

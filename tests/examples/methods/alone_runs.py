@@ -25,6 +25,8 @@ ROWS = {
     "ogm": Row("joined+ogm", quantise=False),
     "vote": Row("joined+uniform_losses", quantise=False, arguments={"vote": True}),
     "cure": Row("alone_joined_pooled", quantise=False, arguments={"mask_weight": 1e-3}),
+    "tied": Row("alone_joined_pooled", quantise=False, arguments={"mask_weight": 1e-3, "tied": True}),
+    "validated": Row("alone_validated_pooled", quantise=False),
     "all": Row("alone_joined_pooled", quantise=False, arguments={"mask_weight": 1e-3, "together": True}),
 }
 

@@ -132,7 +132,7 @@ def test_missing_argument_is_named():
 def test_unknown_method():
     with pytest.raises(
         UserError,
-        match=r"`method` \(='magic'\) must be one of \['alone_joined_pooled', 'complementary_mask', 'concat",
+        match=r"`method` \(='magic'\) must be one of \['alone_joined_pooled', 'alone_validated_pooled', 'compl",
     ):
         create("magic", {})
 

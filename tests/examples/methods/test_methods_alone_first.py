@@ -59,10 +59,10 @@ def test_frozen_encoders_stay_as_they_are(tmp_path: Path):
     assert model.head.training
 
 
-@pytest.mark.parametrize("step", [5, 17, 26])
-def test_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: int):
+@pytest.mark.parametrize(("row", "step"), [("cure", 5), ("cure", 17), ("cure", 26), ("validated", 28)])
+def test_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, row: str, step: int):
     """In the first stage, in the second, in the joint training."""
-    whole, model = trained("cure", RunFolder(tmp_path / "whole"))
+    whole, model = trained(row, RunFolder(tmp_path / "whole"))
     with monkeypatch.context() as patch:
         before, done = FusionTask.training_step, []
 
@@ -74,12 +74,12 @@ def test_goes_on_where_it_was_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
         patch.setattr(FusionTask, "training_step", lights_out)
         with pytest.raises(Cut):
-            trained("cure", RunFolder(tmp_path / "cut"))
+            trained(row, RunFolder(tmp_path / "cut"))
     steps = []
     monkeypatch.setattr(
         FusionTask, "training_step", lambda task, *batch: steps.append(0) or before(task, *batch)
     )
-    again, other = trained("cure", RunFolder(tmp_path / "cut"))
+    again, other = trained(row, RunFolder(tmp_path / "cut"))
     assert numbers(again) == numbers(whole)
     assert same(other, model)
     assert len(steps) <= 30 - step + 3

@@ -8,15 +8,18 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
+from examples.data.contract import Batch
 from examples.data.splits import Split
 from examples.errors import UserError
 from examples.methods import create
 from examples.methods.alone_first import fit_pool
 from examples.nets.model import JOINT, TOGETHER, FusionModel, build_model
+from examples.recipes import Network
 from examples.run.folder import RunFolder
 from examples.run.training import train
 from maskfusion import LogarithmicPool
 from tests.examples.methods.alone_runs import SMALL, network, recipe, same, score, trained
+from tests.examples.run.toy_runs import SMALL as FOR_PIXELS
 from tests.examples.run.toy_runs import numbers, toy
 
 
@@ -37,6 +40,27 @@ def test_experts_are_the_networks_alone_pooled_by_validation(tmp_path: Path):
     assert run.parameters == sum(stage.parameters for stage in stages)
     assert run.seconds > sum(stage.seconds for stage in stages)
     assert set(model.pool.weights) == {"v", "i"}
+
+
+@pytest.mark.parametrize(("task", "settings"), [("classification", SMALL), ("segmentation", FOR_PIXELS)])
+def test_classes_count_the_same_in_the_pool_where_they_do_in_the_score(task: str, settings: Network):
+    data = toy(task)
+    torch.manual_seed(0)
+    model = build_model(data, settings, quantise=False)
+    model.add_experts()
+    inputs, _ = data.train.everything()
+    output = model.eval()(inputs)
+    heads = {JOINT: output.joint, **output.unimodal}
+    said = [scores.argmax(1) for scores in heads.values()]
+    target = torch.where(torch.rand(said[0].shape) < 0.3, said[1], said[0])
+    fit_pool(model, [Batch(inputs, target)], ridge=0.1)
+    plain, balanced = (
+        LogarithmicPool(heads).fit(heads, target, ridge=0.1, balanced=balanced).weights
+        for balanced in (False, True)
+    )
+    assert plain != pytest.approx(balanced, rel=0.01)
+    wanted = balanced if task == "segmentation" else plain
+    assert model.pool.weights == pytest.approx(wanted, abs=1e-4)
 
 
 @pytest.mark.parametrize("row", ["pooled", "cure"])
@@ -129,3 +153,15 @@ def test_impossible_arguments(arguments: dict[str, float], words: str):
 def test_nothing_to_fit():
     with pytest.raises(ValueError, match="`model` has no pool"):
         fit_pool(build_model(toy(), SMALL, quantise=False), [], ridge=0.01)
+
+
+def test_one_omega_for_each_modality_or_one_that_validation_moves(tmp_path: Path):
+    _, plain = trained("cure", RunFolder(tmp_path / "plain"))
+    _, tied = trained("tied", RunFolder(tmp_path / "tied"))
+    parts = torch.split(tied.mask.weight, list(tied.channels.values()))
+    assert [len(part.unique()) for part in parts] == [1, 1]
+    assert parts[0][0] != parts[1][0]
+    assert len(plain.mask.weight.unique()) > 2
+    run, moved = trained("validated", RunFolder(tmp_path / "validated"))
+    assert len(moved.mask.weight.unique()) > 2
+    assert all(record.loss["total"] == record.loss["task"] for record in run.epochs), "there is no lambda"

@@ -23,6 +23,7 @@ JOINABLE = sorted(
         "joined_pooled",
         "pooled_experts",
         "alone_joined_pooled",
+        "alone_validated_pooled",
         "pruned",
     }
 )

@@ -218,7 +218,7 @@ def test_reads_numbers_as_numbers(recipe_file: Path):
         ),
         (
             "panel: all",
-            r"`panel` \(='all'\) must be one of \['hurts', 'paper', 'paper-rivals', 'published', .*'study', 'sweep', 'trade'\]",
+            r"`panel` \(='all'\) must be one of \['hurts', 'paper', 'paper-rivals', 'published', .*'study', 'sweep', 'trade', 'variants'\]",
         ),
         ("alone: pix", r"`alone` \(='pix'\) must be a list of modalities"),
     ],

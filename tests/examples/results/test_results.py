@@ -20,7 +20,7 @@ from tests.support.paths import ROOT
 SHIPPED = ROOT / "examples" / "results"
 OF_COMPARISONS = sorted(
     {*SHIPPED.rglob("*.json")}
-    - {*SHIPPED.glob("probes-*"), *SHIPPED.rglob("*-sizes.json")}
+    - {*SHIPPED.glob("probes-*"), *SHIPPED.glob("pools-*"), *SHIPPED.rglob("*-sizes.json")}
     - {SHIPPED / f"{name}.json" for name in ("people", "zeta", "zeta-held-out")}
 )
 

@@ -62,3 +62,13 @@ def test_another_version(spoken_runs: Path, spoken_root: Path, tmp_path: Path):
     (folder / "plan.json").write_text(json.dumps(plan))
     with pytest.raises(UserError, match=r"trained by another version; its plan lacks \['patience'\]"):
         load_trained(RunFolder(folder), Place(spoken_root))
+
+
+def test_weights_of_another_version(spoken_runs: Path, spoken_root: Path, tmp_path: Path):
+    folder = shutil.copytree(spoken_runs / "mask", tmp_path / "run")
+    checkpoint = torch.load(folder / "best.ckpt", weights_only=True)
+    name = "model.fusion.weight"
+    checkpoint["state_dict"][name] = checkpoint["state_dict"][name][1:]
+    torch.save(checkpoint, folder / "best.ckpt")
+    with pytest.raises(UserError, match=r"best.ckpt' was trained by another version; .* fusion.weight"):
+        load_trained(RunFolder(folder), Place(spoken_root))
