@@ -18,6 +18,8 @@ MASKED = (NOISY, DEPTH, SENSORS, CONFIRMS)
 """Those whose networks had other masks."""
 LACKING = (NOISY, SENSORS, CONFIRMS, THREE)
 """Those that lack a modality in the test."""
+MORE = f"{FIELDS}-more"
+"""Seeds of CWFID that nothing was chosen on."""
 WORDS = {
     ways.NOT_JOINED: "without the joint network",
     ways.NOT_TOGETHER: "without the network trained together",
@@ -142,6 +144,10 @@ def tried_claims() -> None:
                 f"ahead in every line: {case}, {name}",
                 gains(case, ways.missing(name), ways.missing_together(name)).mean > 2,
             )
+    for way in (ways.OTHER_BALANCE, ways.TOGETHER_ONLY):
+        claim(
+            f"on four other seeds: {way}", verdict(gains(MORE, way)) != "better", len(pooled(MORE).runs) == 4
+        )
     claim("level with all three", verdict(gains(THREE, ways.missing("depth"))) == "even")
 
 
