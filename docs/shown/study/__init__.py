@@ -17,7 +17,7 @@ from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
 from docs.shown.study.claims import claims
 from docs.shown.study.mask import parts, resnet, sweep, zetas
 from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
-from docs.shown.study.start import same_encoders, same_score
+from docs.shown.study.start import other_rate, same_encoders, same_score
 from docs.shown.study.tried import one_missing, other_masks, other_pool, other_pools
 from docs.shown.study.vote import confirmed, decided
 
@@ -40,6 +40,7 @@ __all__ = [
     "other_masks",
     "other_pool",
     "other_pools",
+    "other_rate",
     "ours_against",
     "over",
     "parts",
