@@ -144,7 +144,7 @@ class AloneJoinedPooled(JoinedPooled, MaskedFusion):
 
 @torch.no_grad()
 def fit_pool(model: FusionModel, validation: Iterable[Batch], *, ridge: float) -> None:
-    """Fit the pool of a network on a validation part; where pixels are scored every class counts the same, as in mIoU.
+    """Fit the pool of a network on a validation part.
 
     Args:
         model: Network with a pool, in evaluation mode.
@@ -163,4 +163,9 @@ def fit_pool(model: FusionModel, validation: Iterable[Batch], *, ridge: float) -
         targets.append(batch.target)
     target = torch.cat(targets)
     heads = {name: torch.cat(values) for name, values in scores.items()}
-    model.pool.fit(heads, target, ridge=ridge, balanced=target.ndim > 1)
+    model.pool.fit(heads, target, ridge=ridge, balanced=counts_classes(target))
+
+
+def counts_classes(target: Tensor) -> bool:
+    """Return whether the score counts every class the same: mIoU does, where each pixel has a class; accuracy counts every sample the same."""
+    return target.ndim > 1

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from examples.data.contract import UNSCORED, Samples
 from examples.errors import UserError
-from examples.methods.alone_first import JoinedPooled
+from examples.methods.alone_first import JoinedPooled, counts_classes
 from examples.nets.model import JOINT, TOGETHER, FusionModel
 from examples.pools.records import Pooled
 from examples.pools.ways import (
@@ -67,7 +67,7 @@ def pool_again(trained: Trained) -> Pooled:
     validation, test = _told(model, data.validation), _told(model, data.test)
     every = list(validation.heads)
     alone = [name for name in every if name not in (JOINT, TOGETHER)]
-    balanced = validation.target.ndim > 1
+    balanced = counts_classes(validation.target)
 
     def score(pool: LogarithmicPool, part: Told) -> float:
         metric = metric_of(data)

@@ -66,9 +66,7 @@ def fitted(
         return scale * lowest(bowl, torch.full_like(scale, 1 / len(scale)))
 
     alike = torch.ones(scores[0].shape[1], dtype=torch.float64, device=target.device)
-    (classes,) = summed(torch.bincount(target[kept], minlength=len(alike)))
-    rarity = torch.where(classes > 0, count / (classes.clamp(min=1) * (classes > 0).sum()), 0.0)
-    importance = rarity.to(alike) if balanced else alike
+    importance = _rarity(*summed(torch.bincount(target[kept], minlength=len(alike)))) if balanced else alike
     alone = alike.new_ones(len(scores))
     rows = []
     for heads in sets:
@@ -140,6 +138,12 @@ def _sums(
         around = ((chosen - mean[:, None]) * (share * counts).sqrt()).flatten(1)
         curvature += around @ around.T
     return height, slope, curvature
+
+
+def _rarity(counts: Int[Tensor, " classes"]) -> Float[Tensor, " classes"]:
+    """How often a target of each class counts if every class that occurs is to count the same, and a target once on average."""
+    found = counts > 0
+    return torch.where(found, counts.sum().double() / (counts.clamp(min=1) * found.sum()), 0.0)
 
 
 def _pooled(weight: Tensor, pieces: Pieces) -> Iterator[tuple[Tensor, Tensor]]:
