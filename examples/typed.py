@@ -3,11 +3,11 @@
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from reprlib import repr as shortened
-from typing import Any, ClassVar, Self, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
 
@@ -147,28 +147,3 @@ def _keys(kind: Any, place: list[Any]) -> list[str]:
     for step in place:
         kind = get_type_hints(kind)[step] if is_dataclass(kind) else get_args(kind)[-1]
     return sorted(key.name for key in fields(kind))
-
-
-class ResultsFile:
-    """A dataclass that is a file of results, written by one command."""
-
-    ENTRIES: ClassVar[str]
-    """Field with one line per entry in the file; it comes last."""
-    COMMAND: ClassVar[str]
-
-    def values(self: Any) -> dict[str, Any]:
-        """Return the content of the file."""
-        return asdict(self)
-
-    def write(self, path: Path) -> None:
-        """Write the file, one line per entry, and the folder it lies in."""
-        write(path, self.values(), self.ENTRIES)
-
-    @classmethod
-    def read(cls, path: Path) -> Self:
-        """Read the file.
-
-        Raises:
-            UserError: There is none, or it is not a file of this format; says what is wrong.
-        """
-        return read(cls, path, cls.COMMAND)

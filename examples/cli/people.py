@@ -7,9 +7,9 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
-from examples.cli.watched import watched
+from examples.cli.watched import add_runs_argument, each_trained
 from examples.people.records import Network, PeopleResults, Raters
-from examples.results.origin import machine, versions
+from examples.results.origin import machine, origin
 from examples.run.folder import RunFolder
 from examples.run.hardware import instructions
 
@@ -19,7 +19,7 @@ _FILE = "people.json"
 def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser = ArgumentParser()
-    parser.add_argument("runs", type=Path, nargs="+", help="Folders of trained runs of crema-d-votes.")
+    add_runs_argument(parser, "of crema-d-votes")
     add_place_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("runs/people"), help="Folder to write to.")
     return parser
@@ -33,7 +33,6 @@ def run(parsed: Namespace, typed: str) -> int:
     """
     from examples.people.experiment import ask_network, ask_people, expect_judged  # noqa: PLC0415 - takes seconds
     from examples.people.worth import summary  # noqa: PLC0415
-    from examples.run.trained import load_trained  # noqa: PLC0415
 
     start, console, place = time.perf_counter(), Console(), parsed_place(parsed)
     plans = [RunFolder(path).read_plan() for path in parsed.runs]
@@ -42,27 +41,18 @@ def run(parsed: Namespace, typed: str) -> int:
     raters: dict[int, list[Raters]] = {}
     networks: list[Network] = []
     classes: tuple[str, ...] = ()
-    for number, path in enumerate(watched(parsed.runs, "asking networks", console), start=1):
-        trained = load_trained(RunFolder(path), place)
+    for trained in each_trained(parsed.runs, place, "asking networks", console):
         classes = trained.data.classes
         if trained.seed not in raters:
             raters[trained.seed] = ask_people(trained, place)
         networks.append(ask_network(trained))
-        console.print(
-            f"{number}/{len(parsed.runs)} runs: {trained.row}, seed {trained.seed}",
-            highlight=False,
-            soft_wrap=True,
-        )
     results = PeopleResults(
         data=plans[0]["data"],
         data_options=plans[0]["data_options"],
         classes=list(classes),
-        command=typed,
-        versions=versions(),
-        machine=machine(1, instructions()),
-        seconds=time.perf_counter() - start,
         raters=[each for seed in sorted(raters) for each in raters[seed]],
         networks=networks,
+        **origin(typed, time.perf_counter() - start, machine(1, instructions())),
     )
     results.write(parsed.output / _FILE)
     for words, known in summary(results).items():

@@ -7,11 +7,11 @@ from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
-from examples.cli.watched import watched
+from examples.cli.watched import add_runs_argument, each_trained
 from examples.errors import UserError
 from examples.pools.records import Pooled, PoolResults
 from examples.results import METRICS
-from examples.results.origin import machine, versions
+from examples.results.origin import machine, origin
 from examples.run.folder import RunFolder
 from examples.run.hardware import instructions
 
@@ -19,7 +19,7 @@ from examples.run.hardware import instructions
 def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser = ArgumentParser()
-    parser.add_argument("runs", type=Path, nargs="+", help="Folders of trained runs, of one data set.")
+    add_runs_argument(parser, "of one data set")
     add_place_arguments(parser)
     parser.add_argument("--output", type=Path, default=Path("runs/pools.json"), help="File to write to.")
     return parser
@@ -32,7 +32,6 @@ def run(parsed: Namespace, typed: str) -> int:
         UserError: There is no run, checkpoint or data, or a run pools nothing; says what.
     """
     from examples.pools.experiment import pool_again  # noqa: PLC0415 - takes seconds
-    from examples.run.trained import load_trained  # noqa: PLC0415
 
     start, console, place = time.perf_counter(), Console(), parsed_place(parsed)
     plans = [RunFolder(path).read_plan() for path in parsed.runs]
@@ -40,19 +39,14 @@ def run(parsed: Namespace, typed: str) -> int:
     if len(names) > 1:
         raise UserError(f"`runs` must be of one data set; these are of {names}.")
     found: list[Pooled] = []
-    for path in watched(parsed.runs, "pooling", console):
-        trained = load_trained(RunFolder(path), place)
+    for trained in each_trained(parsed.runs, place, "pooling", console):
         found.append(pool_again(trained))
-        console.print(f"{trained.row}, seed {trained.seed}", highlight=False, soft_wrap=True)
     results = PoolResults(
         data=trained.data.name,
         metric=METRICS[trained.data.task],
         modalities=list(trained.data.modalities),
-        command=typed,
-        versions=versions(),
-        machine=machine(1, instructions()),
-        seconds=time.perf_counter() - start,
         runs=found,
+        **origin(typed, time.perf_counter() - start, machine(1, instructions())),
     )
     results.write(parsed.output)
     console.print(f"In {parsed.output}", highlight=False, soft_wrap=True)

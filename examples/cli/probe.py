@@ -2,19 +2,18 @@
 
 import time
 from dataclasses import asdict, fields
-from importlib.metadata import version
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
-from examples.cli.watched import watched
+from examples.cli.watched import add_runs_argument, each_trained
 from examples.probes.records import Probe, ProbeResults, write_probes
 from examples.probes.settings import Settings
 from examples.probes.shared import shared_recipe
 from examples.probes.table import show
-from examples.results.origin import machine, versions
+from examples.results.origin import machine, origin
 from examples.run.folder import RunFolder
 from examples.run.hardware import instructions
 from examples.typed import build
@@ -23,7 +22,7 @@ from examples.typed import build
 def arguments() -> ArgumentParser:
     """Return the parser of the command's own arguments."""
     parser = ArgumentParser()
-    parser.add_argument("runs", type=Path, nargs="+", help="Folders of trained runs, of one data set.")
+    add_runs_argument(parser, "of one data set")
     parser.add_class_arguments(Settings, fail_untyped=True, skip={"labels"})
     parser.add_argument(
         "--labels",
@@ -44,7 +43,6 @@ def run(parsed: Namespace, typed: str) -> int:
         UserError: There is no run, checkpoint or data, or a setting is wrong; says what.
     """
     from examples.probes.experiment import probe_run  # noqa: PLC0415 - takes seconds
-    from examples.run.trained import load_trained  # noqa: PLC0415
 
     start, console = time.perf_counter(), Console()
     values = {key.name: parsed[key.name] for key in fields(Settings)}
@@ -53,27 +51,18 @@ def run(parsed: Namespace, typed: str) -> int:
     plans = [RunFolder(path).read_plan() for path in parsed.runs]
     recipe = shared_recipe(plans)
     found: list[Probe] = []
-    for number, path in enumerate(watched(parsed.runs, "probing", console), start=1):
-        trained = load_trained(RunFolder(path), place)
+    for trained in each_trained(parsed.runs, place, "probing", console):
         probes = probe_run(trained, settings)
-        write_probes(path, probes)
+        write_probes(trained.folder.path, probes)
         found += probes
-        console.print(
-            f"{number}/{len(parsed.runs)} runs: {trained.row}, seed {trained.seed}, {len(probes)} probes",
-            highlight=False,
-            soft_wrap=True,
-        )
     results = ProbeResults(
         data=recipe["data"],
         part=settings.part,
         learned=settings.part != "test",
-        command=typed,
         settings=asdict(settings),
         recipe=recipe,
-        versions={**versions(), "scikit-learn": version("scikit-learn")},
-        machine=machine(1, instructions()),
-        seconds=time.perf_counter() - start,
         probes=found,
+        **origin(typed, time.perf_counter() - start, machine(1, instructions()), "scikit-learn"),
     )
     results.write(parsed.output)
     show(results, console)

@@ -1,18 +1,16 @@
 """``python -m examples trade``: make every network of a comparison smaller, and write down what is left of it."""
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from jsonargparse import ArgumentParser, Namespace
 from rich.console import Console
 
 from examples.cli.options import add_place_arguments, parsed_place
-from examples.cli.watched import watched
+from examples.cli.watched import each_trained
 from examples.errors import UserError
 from examples.results import Results
-from examples.results.origin import machine, versions
-from examples.run.folder import RunFolder
+from examples.results.origin import machine, origin
 from examples.run.hardware import instructions
 from examples.trade.records import TradeResults
 
@@ -43,33 +41,23 @@ def run(parsed: Namespace, typed: str) -> int:
     Raises:
         UserError: There is no comparison, its checkpoints were not kept, or an argument is wrong; says what.
     """
-    from examples.run.trained import Trained, load_trained  # noqa: PLC0415 - takes seconds
-    from examples.trade.measure import measure  # noqa: PLC0415
+    from examples.trade.measure import measure  # noqa: PLC0415 - takes seconds
 
     for name, least in (("batch", 2), ("calls", 1)):
         if parsed[name] < least:
             raise UserError(f"`{name}` (={parsed[name]}) must be at least {least}.")
     start, console, place = time.perf_counter(), Console(), parsed_place(parsed)
     results = Results.read(parsed.comparison / "results.json")
-    folders = [RunFolder(parsed.comparison / run.row / f"seed-{run.seed}") for run in results.runs]
-
-    def trained() -> Iterator[Trained]:
-        for folder in watched(folders, "making networks smaller", console):
-            one = load_trained(folder, place)
-            console.print(f"{one.row}, seed {one.seed}", highlight=False, soft_wrap=True)
-            yield one
-
-    sizes = measure(trained(), batch=parsed.batch, calls=parsed.calls)
+    folders = [parsed.comparison / run.row / f"seed-{run.seed}" for run in results.runs]
+    trained = each_trained(folders, place, "making networks smaller", console)
+    sizes = measure(trained, batch=parsed.batch, calls=parsed.calls)
     path = (parsed.comparison if parsed.output is None else parsed.output) / _FILE
     TradeResults(
         data=results.data,
         batch=parsed.batch,
         calls=parsed.calls,
-        command=typed,
-        versions=versions(),
-        machine=machine(1, instructions()),
-        seconds=time.perf_counter() - start,
         sizes=sizes,
+        **origin(typed, time.perf_counter() - start, machine(1, instructions())),
     ).write(path)
     console.print(f"In {path}", highlight=False, soft_wrap=True)
     return 0

@@ -1,8 +1,10 @@
-"""A progress bar over the runs that a command looks at, one after the other."""
+"""The trained runs that a command looks at, one after the other, below a progress bar."""
 
 from collections.abc import Iterator, Sequence
-from typing import TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+from jsonargparse import ArgumentParser
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -13,7 +15,47 @@ from rich.progress import (
     TimeElapsedColumn,
 )
 
+from examples.data.place import Place
+from examples.run.folder import RunFolder
+
+if TYPE_CHECKING:
+    from examples.run.trained import Trained
+
 T = TypeVar("T")
+
+
+def add_runs_argument(parser: ArgumentParser, of: str) -> None:
+    """Let a parser read the folders of trained runs.
+
+    Args:
+        parser: Parser that gets it.
+        of: What the runs must have in common, for the help.
+    """
+    parser.add_argument("runs", type=Path, nargs="+", help=f"Folders of trained runs, {of}.")
+
+
+def each_trained(folders: Sequence[Path], place: Place, doing: str, console: Console) -> Iterator["Trained"]:
+    """Yield the trained run of each folder, and name each after its turn.
+
+    Args:
+        folders: Folders of trained runs.
+        place: Location of the data.
+        doing: What is done with them.
+        console: Console that shows it.
+
+    Raises:
+        UserError: There is no run, checkpoint or data; says what.
+    """
+    from examples.run.trained import load_trained  # noqa: PLC0415 - takes seconds
+
+    for number, folder in enumerate(watched(folders, doing, console), start=1):
+        trained = load_trained(RunFolder(folder), place)
+        yield trained
+        console.print(
+            f"{number}/{len(folders)} runs: {trained.row}, seed {trained.seed}",
+            highlight=False,
+            soft_wrap=True,
+        )
 
 
 def watched(items: Sequence[T], doing: str, console: Console) -> Iterator[T]:

@@ -18,7 +18,7 @@ from examples.errors import UserError
 from examples.methods import create
 from examples.recipes import Recipe, Value
 from examples.results import METRICS, Failure, Results, Run, Trial
-from examples.results.origin import machine, versions
+from examples.results.origin import machine, origin
 from examples.run.folder import RunFolder
 from examples.run.hardware import Hardware, instructions
 from examples.run.loading import loaded
@@ -139,24 +139,19 @@ def compare(study: Study, *, workers: int | None, command: str, console: Console
         shutil.rmtree(study.stages(), ignore_errors=True)
     data = study.data()
     parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    outcomes = [*tried, *made]
+    spent = sum(outcome.seconds for outcome in (*tried, *made) if isinstance(outcome, Run))
+    seconds = max(time.perf_counter() - start, spent / workers)  # also of runs that were finished before
     return Results(
         data=recipe.data,
         modalities=list(data.modalities),
         classes=len(data.classes),
         metric=METRICS[data.task],
         samples={name: len(part) for name, part in parts.items() if part is not None},
-        command=command,
         recipe=asdict(recipe),
-        versions=versions(),
-        machine=machine(workers, instructions(), study.hardware.gpu()),
-        seconds=max(
-            time.perf_counter() - start,
-            sum(run.seconds for run in outcomes if isinstance(run, Run)) / workers,
-        ),
         trials=measured,
-        failures=[outcome for outcome in outcomes if isinstance(outcome, Failure)],
+        failures=[outcome for outcome in (*tried, *made) if isinstance(outcome, Failure)],
         runs=[outcome for outcome in made if isinstance(outcome, Run)],
+        **origin(command, seconds, machine(workers, instructions(), study.hardware.gpu())),
     )
 
 

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, ResultsFile
+from examples.results.file import ResultsFile
+from examples.typed import WRITTEN
 
 FORMAT: Literal[1] = 1
 
@@ -60,9 +61,6 @@ class PeopleResults(ResultsFile):
         data: Name of the data set.
         data_options: Options of its loader, of all runs.
         classes: Names of the classes.
-        command: Command that was typed.
-        versions: Versions of Python and the packages that matter.
-        machine: Machine in words.
         seconds: Wall-clock time, without training.
         raters: One for each seed and what was given.
         networks: One for each run.
@@ -75,10 +73,6 @@ class PeopleResults(ResultsFile):
     data: str
     data_options: dict[str, Any]
     classes: list[str]
-    command: str
-    versions: dict[str, str]
-    machine: str
-    seconds: float
     raters: list[Raters]
     networks: list[Network]
     format: Literal[1] = FORMAT

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, ResultsFile
+from examples.results.file import ResultsFile
+from examples.typed import WRITTEN
 
 FORMAT: Literal[1] = 1
 
@@ -32,9 +33,6 @@ class PoolResults(ResultsFile):
         data: Name of the data set.
         metric: What the scores are.
         modalities: Modalities of the data.
-        command: Command that was typed.
-        versions: Versions of Python and the packages that matter.
-        machine: Machine in words.
         seconds: Wall-clock time, without training.
         runs: One for each run.
         format: Format of this file.
@@ -46,9 +44,5 @@ class PoolResults(ResultsFile):
     data: str
     metric: str
     modalities: list[str]
-    command: str
-    versions: dict[str, str]
-    machine: str
-    seconds: float
     runs: list[Pooled]
     format: Literal[1] = FORMAT

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, ResultsFile
+from examples.results.file import ResultsFile
+from examples.typed import WRITTEN
 
 FORMAT: Literal[1] = 1
 FILE = "probes.json"
@@ -63,11 +64,8 @@ class ProbeResults(ResultsFile):
         data: Name of the data set.
         part: Part of it that the probes saw.
         learned: Whether the networks had learned from some of these samples.
-        command: Command that was typed.
         settings: Settings of the probes.
         recipe: Recipe of the runs, and their rows under "comparison".
-        versions: Versions of Python and the packages that matter.
-        machine: Machine in words.
         seconds: Wall-clock time of all probes, without training.
         probes: One for each run, label, modality and part of the channels.
         format: Format of this file.
@@ -79,12 +77,8 @@ class ProbeResults(ResultsFile):
     data: str
     part: str
     learned: bool
-    command: str
     settings: dict[str, Any]
     recipe: dict[str, Any]
-    versions: dict[str, str]
-    machine: str
-    seconds: float
     probes: list[Probe]
     format: Literal[1] = FORMAT
 

@@ -8,7 +8,8 @@ from typing_extensions import override
 
 from examples.recipes import Value
 from examples.results.epochs import Epochs, columns_of
-from examples.typed import WRITTEN, ResultsFile
+from examples.results.file import ResultsFile
+from examples.typed import WRITTEN
 
 FORMAT: Literal[3] = 3
 METRICS = {"classification": "accuracy", "segmentation": "mIoU"}  # by task
@@ -104,10 +105,7 @@ class Results(ResultsFile):
         classes: Number of classes.
         metric: Meaning of a score, "accuracy" or "mIoU", the mean intersection over union of the classes.
         samples: Numbers of samples to train on, to choose the epoch by, and to test on.
-        command: Command that was typed.
         recipe: All settings.
-        versions: Versions of Python and the packages that matter.
-        machine: Machine in words.
         seconds: Wall-clock time of the whole comparison; where runs were finished before, the seconds of all runs shared
             out over the processes.
         trials: Trials of the rows that are tuned.
@@ -124,11 +122,7 @@ class Results(ResultsFile):
     classes: int
     metric: str
     samples: dict[str, int]
-    command: str
     recipe: dict[str, Any]
-    versions: dict[str, str]
-    machine: str
-    seconds: float
     trials: list[Trial]
     failures: list[Failure]
     runs: list[Run]

@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, ResultsFile
+from examples.results.file import ResultsFile
+from examples.typed import WRITTEN
 
 FORMAT: Literal[1] = 1
 
@@ -45,9 +46,6 @@ class TradeResults(ResultsFile):
         data: Name of the data set.
         batch: Number of samples in a call.
         calls: Number of calls of each network that the medians are taken over, those of all networks interleaved.
-        command: Command that was typed.
-        versions: Versions of Python and the packages that matter.
-        machine: Machine in words.
         seconds: Wall-clock time, without training.
         sizes: One for each run.
         format: Format of this file.
@@ -59,10 +57,6 @@ class TradeResults(ResultsFile):
     data: str
     batch: int
     calls: int
-    command: str
-    versions: dict[str, str]
-    machine: str
-    seconds: float
     sizes: list[Size]
     format: Literal[1] = FORMAT
 

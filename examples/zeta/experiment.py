@@ -11,7 +11,7 @@ from rich.progress import Progress
 
 from examples.data.sets.synthetic import ceiling
 from examples.errors import UserError
-from examples.results.origin import machine, versions
+from examples.results.origin import machine, origin
 from examples.run.hardware import instructions
 from examples.run.pool import Tell, spread
 from examples.zeta.dials import DIALS, Dial
@@ -62,13 +62,10 @@ def experiment(jobs: Sequence[Job], *, workers: int | None, command: str, consol
     return ZetaResults(
         modalities=list(DIALS[jobs[0].dial].turn(jobs[0].value).data.modalities),
         channels=data.channels,
-        command=command,
         settings=asdict(data),
-        versions=versions(),
-        machine=machine(workers, instructions()),
-        seconds=round(time.perf_counter() - start, 1),
         dials={name: truth_of(dial) for name, dial in turned.items()},
         trials=trials,
+        **origin(command, round(time.perf_counter() - start, 1), machine(workers, instructions())),
     )
 
 

@@ -4,7 +4,8 @@ from typing import Any, Literal
 
 from pydantic.dataclasses import dataclass
 
-from examples.typed import WRITTEN, ResultsFile
+from examples.results.file import ResultsFile
+from examples.typed import WRITTEN
 
 FORMAT: Literal[1] = 1
 
@@ -82,10 +83,7 @@ class ZetaResults(ResultsFile):
     Args:
         modalities: Their names, in order.
         channels: Number of channels of each modality in the fused space.
-        command: Command that was typed.
         settings: All of them.
-        versions: Versions of Python and the packages that matter.
-        machine: Machine in words.
         seconds: Wall-clock time of all trials.
         dials: Dials by name.
         trials: One for each value, lambda and seed of each dial.
@@ -97,11 +95,7 @@ class ZetaResults(ResultsFile):
 
     modalities: list[str]
     channels: int
-    command: str
     settings: dict[str, Any]
-    versions: dict[str, str]
-    machine: str
-    seconds: float
     dials: dict[str, Turned]
     trials: list[Trial]
     format: Literal[1] = FORMAT

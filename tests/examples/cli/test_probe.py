@@ -13,6 +13,7 @@ from examples.cli.probe import shared_recipe
 from examples.errors import UserError
 from examples.probes.records import Probe, ProbeResults
 from examples.probes.table import findings, lead, lines, show
+from examples.results.origin import origin
 
 TWO_RUNS = """
 data: utd-mhad
@@ -40,7 +41,7 @@ def test_sentences_count_runs_with_both_parts():
         probe_of("contradictory", 0, None, "open"),
     ]
     assert lead(probes[:6], "matched").mean == pytest.approx(11)
-    results = ProbeResults("toy", "test", False, "typed", {}, {}, {}, "a machine", 1.0, probes)
+    results = ProbeResults("toy", "test", False, {}, {}, probes, **origin("typed", 1.0, "a machine"))
     told = findings(results)
     assert "+11.0 ± 12.7 points, 2 runs" in told[0]
     assert "empty in every run" in told[1]

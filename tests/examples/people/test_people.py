@@ -10,6 +10,7 @@ from examples.people import worth
 from examples.people.figure import JOINED, MASK, OURS, draw
 from examples.people.informed import answers, informedness, majority, opinions
 from examples.people.records import Network, PeopleResults, Raters
+from examples.results.origin import origin
 from tests.examples.data.crema_votes_files import votes_arrays, write_votes
 
 TINY = """
@@ -132,7 +133,9 @@ def results() -> PeopleResults:
         for row, value in known.items()
         for seed in (0, 1)
     ]
-    return PeopleResults("crema-d-votes", {}, list("abcdef"), "typed", {}, "a machine", 1.0, raters, networks)
+    return PeopleResults(
+        "crema-d-votes", {}, list("abcdef"), raters, networks, **origin("typed", 1.0, "a machine")
+    )
 
 
 def test_worth(results: PeopleResults):

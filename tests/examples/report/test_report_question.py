@@ -6,6 +6,7 @@ import pytest
 
 from examples.report.question import answer
 from examples.results import Results, Run
+from examples.results.origin import origin
 
 
 def run(row: str, seed: int, score: float, *modalities: str, method: str = "concatenation") -> Run:
@@ -24,14 +25,11 @@ def results(*runs: Run) -> Results:
         2,
         "accuracy",
         {"train": 1, "test": 1},
-        "",
         {"comparison": rows},
-        {},
-        "",
-        1.0,
         [],
         [],
         list(runs),
+        **origin("typed", 1.0, "a machine"),
     )
 
 

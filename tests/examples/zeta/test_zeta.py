@@ -13,6 +13,7 @@ from rich.console import Console
 from examples.__main__ import main
 from examples.data.sets.synthetic import generate
 from examples.errors import UserError
+from examples.results.origin import origin
 from examples.typed import build
 from examples.zeta import findings
 from examples.zeta.dials import DIALS
@@ -39,7 +40,7 @@ def results(*trials: Trial) -> ZetaResults:
         Truth(0.9, [0.9, 0.9], [0.4, 0.4]),
     ]
     turned = Turned("b copies", "share", [0.0, 0.5, 1.0], truth)
-    return ZetaResults(["a", "b"], 4, "typed", {}, {}, "a machine", 1.0, {"copy": turned}, list(trials))
+    return ZetaResults(["a", "b"], 4, {}, {"copy": turned}, list(trials), **origin("typed", 1.0, "a machine"))
 
 
 GROWING = results(
