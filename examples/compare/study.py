@@ -175,6 +175,7 @@ def _trial(row: str, settings: dict[str, Value], outcomes: Sequence[Run | Failur
     runs = [run for run in outcomes if isinstance(run, Run)]
     if len(runs) < len(outcomes):
         return Trial(row, settings, None, None, chosen=False)
-    records = [run.epochs[run.chosen - 1].validation for run in runs]
-    loss, score = (fmean(record[key] for record in records) for key in ("loss", "score"))
-    return Trial(row, settings, loss, score, chosen=False)
+    losses, scores = (
+        [run.epochs[run.chosen - 1].validation[key] for run in runs] for key in ("loss", "score")
+    )
+    return Trial(row, settings, fmean(losses), fmean(scores), chosen=False, losses=losses)

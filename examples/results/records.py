@@ -71,6 +71,7 @@ class Trial:
         loss: Lowest validation task loss, the mean over the tuning seeds; None where the trial failed.
         score: Score on the validation part, of the same weights, percent; None where it failed.
         chosen: Whether the row uses it.
+        losses: The loss on each tuning seed; empty where it failed, and in older files.
     """
 
     row: str
@@ -78,6 +79,7 @@ class Trial:
     loss: float | None
     score: float | None
     chosen: bool
+    losses: list[float] = field(default_factory=list)
 
 
 @dataclass(frozen=True, config=WRITTEN)

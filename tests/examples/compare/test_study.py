@@ -96,8 +96,9 @@ def test_rows_are_tuned_on_seeds_of_their_own(
         for number in (0, 1)
         for seed in (1000, 1001)
     ]
-    means = [(records[0] + records[1]) / 2, (records[2] + records[3]) / 2]
-    assert [trial.loss for trial in tried] == pytest.approx(means)
+    assert [trial.losses for trial in tried] == [records[:2], records[2:]]
+    assert [trial.loss for trial in tried] == pytest.approx([sum(trial.losses) / 2 for trial in tried])
+    assert results.trials[0].losses == []  # it failed
     assert [run.row for run in results.runs] == ["skeleton", "mask"]  # of `lost` nothing could be chosen
     assert "lost failed with seeds 1000, 1001" in words
 
