@@ -17,8 +17,8 @@ from docs.shown.study.cases import difference, missed, of_thirty, swept_seeds
 from docs.shown.study.claims import claims
 from docs.shown.study.mask import parts, resnet, sweep, zetas
 from docs.shown.study.overview import adding, best, forest, in_short, prices, rows, settings, sizes
-from docs.shown.study.start import other_rate, same_encoders, same_score
 from docs.shown.study.tried import one_missing, other_masks, other_pool, other_pools
+from docs.shown.study.tuned import turned
 from docs.shown.study.vote import confirmed, decided
 
 __all__ = [
@@ -40,7 +40,6 @@ __all__ = [
     "other_masks",
     "other_pool",
     "other_pools",
-    "other_rate",
     "ours_against",
     "over",
     "parts",
@@ -48,14 +47,13 @@ __all__ = [
     "reached",
     "resnet",
     "rows",
-    "same_encoders",
-    "same_score",
     "seeds",
     "settings",
     "sizes",
     "sweep",
     "swept_seeds",
     "times",
+    "turned",
     "unseen",
     "what_stays_open",
     "zetas",

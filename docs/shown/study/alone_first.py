@@ -53,7 +53,7 @@ UNSEEN = {
     THREE: "the third sensor",
 }
 """The cases that nothing of the recipe was chosen on, and what is new in each."""
-SURELY = ("hurts-grid-10db", "hurts-grid-5db", "hurts-utd-depth-skeleton")
+SURELY = ("hurts-grid-10db", "hurts-grid-5db", DIGITS)
 """Where joining costs points beyond the interval."""
 WIDEST = 5
 """Cases of one table."""

@@ -26,11 +26,11 @@ from docs.shown.study.alone_first import (
 from docs.shown.study.cases import plain, read
 from docs.shown.study.start import start_claims
 from docs.shown.study.tried import tried_claims
+from docs.shown.study.tuned import tuned_claims
 from examples.results import Results, interval
-from examples.results.rows import against, best_alone, chosen, mean_score
+from examples.results.rows import against, best_alone, mean_score
 
 JOINED = ("concatenation", LONGER, LONG)
-CLEAN = "helps-grid-clean"
 
 
 def joining_claims() -> None:
@@ -59,11 +59,12 @@ def joining_claims() -> None:
     _mask()
     start_claims()
     tried_claims()
+    tuned_claims()
 
 
 def _parts() -> None:
     """Hold what the page says of the parts of ours."""
-    noisy, clean = read("hurts-grid-10db"), read(CLEAN)
+    noisy = read("hurts-grid-10db")
     for name in HURTS:
         claim(
             f"the pool alone is level with the best: {name}",
@@ -74,16 +75,8 @@ def _parts() -> None:
     )
     for title, results in cases().items():
         claim(f"no accuracy by the mask: {title}", compared(results, APART, "joined-pooled") == "even")
-    for base in ("concatenation", LONGER, LONG):
-        claim(
-            f"ours on clean letters, {base}",
-            compared(clean, OURS, base) == ("even" if base == LONG else "better"),
-        )
-    claim("without noise it loses to concatenation of equal time", compared(clean, APART, LONG) == "worse")
-    claim("and to ours", compared(clean, OURS, APART) == "better")
-    claim("its tuning took the other rate", chosen(clean, APART) != chosen(clean, OURS))
-    tried = [trial.loss for trial in clean.trials if trial.row == APART and trial.loss is not None]
-    claim("the losses of both rates were the same", len(tried) == 2, max(tried) - min(tried) < 0.005)
+        how = compared(results, APART, "concatenation")
+        claim(f"loses on CWFID only: {title}", (how == "worse") == (results is read(FIELDS)))
 
 
 def _unseen() -> None:

@@ -125,7 +125,7 @@ def tried_claims() -> None:
     claim("together alone is behind", worse[ways.TOGETHER_ONLY] == {*POOLED} - {FIELDS})
     claim("equal weights lose", worse[ways.EQUAL] == {NOISY, FIELDS})
     claim("and gain", better[ways.EQUAL] == better[ways.RIDGE_HIGH] == {SENSORS})
-    claim("better weights", better[ways.ORACLE] == {DEPTH, SENSORS})
+    claim("better weights", better[ways.ORACLE] == {DEPTH, SENSORS, CONFIRMS})
     claim("pixels count the same", worse[ways.OTHER_BALANCE] == {FIELDS})
     left = (ways.NOT_JOINED, ways.NOT_TOGETHER, ways.ALONE_ONLY, ways.TOGETHER_ONLY, ways.OTHER_BALANCE)
     claim("no other is better", not any(better[way] for way in (*left, ways.BEST, ways.RIDGE_LOW)))
